@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Access to device registers that device_map of core/memory.h has mapped: one bus access of exactly the given size. Host tests put a device model here. */
+#ifndef SHOJI_CORE_DEVICE_H
+#define SHOJI_CORE_DEVICE_H
+
+#include "lib/base.h"
+
+/* Naturally aligned. Any CPU; ordering is x86's own for uncached memory. */
+uint32_t device_read32(const volatile void *at);
+void device_write32(volatile void *at, uint32_t value);
+
+/* The time stamp counter, to bound the few waits of the start. */
+uint64_t device_clock(void);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where interrupt commands can be intercepted only by trapping writes to the APIC: when the trap is needed, and what it does. */
+#ifndef SHOJI_GUEST_APIC_PAGE_H
+#define SHOJI_GUEST_APIC_PAGE_H
+
+#include "guest/exit.h"
+
+/* Closes the APIC of all CPUs for writes; `always`: it is never opened again. A machine with one CPU has nobody to start and is not closed unless `always`.
+ * Called when the last CPU is taken: until then the firmware wakes CPUs that are not yet the guest's. */
+bool apic_page_start(unsigned cpu_count, bool always) must_check;
+
+/* The guest announces that it will start CPUs (the warm-reset code in CMOS), or that it is done. Any CPU. */
+void apic_page_close(void);
+void apic_page_open(void);
+
+bool apic_page_is(uint64_t address);
+void exit_apic_write(struct vcpu *vcpu, uint64_t address);
+
+/* A trapped write of the x2APIC's command register. */
+void apic_x2_command(struct vcpu *vcpu, uint64_t value);
+
+#endif

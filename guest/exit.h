@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The handlers that both exit tables name. Each leaves the vCPU ready to run on. */
+#ifndef SHOJI_GUEST_EXIT_H
+#define SHOJI_GUEST_EXIT_H
+
+#include "guest/vcpu.h"
+
+/* Instructions whose emulation starts from the exit reason: their opcode bytes give their length. */
+void exit_cpuid(struct vcpu *vcpu);
+void exit_msr_read(struct vcpu *vcpu);
+void exit_msr_write(struct vcpu *vcpu);
+void exit_hypercall(struct vcpu *vcpu);
+
+/* One IN or OUT; `length` is the instruction's. */
+struct port_access {
+    uint16_t port;
+    uint8_t bytes;
+    bool write, string;
+    uint8_t length;
+};
+void exit_port(struct vcpu *vcpu, const struct port_access *access);
+
+/* A nested page fault at a guest-physical address. */
+struct nested_fault {
+    uint64_t address;
+    bool write, fetch, during_walk;
+};
+void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault);
+
+/* True for a page that the guest may not touch natively: one of the block, or a watched one. */
+bool mmio_page_is_closed(uint64_t page);
+
+/* How often the guest touched the hypervisor's block. */
+uint64_t mmio_blocked_accesses(void);
+
+void exit_nmi(struct vcpu *vcpu);
+void exit_init(struct vcpu *vcpu);
+void exit_iret(struct vcpu *vcpu);
+
+/* #DB or another exception while one instruction is stepped. */
+void exit_step(struct vcpu *vcpu, bool is_debug);
+
+/* A virtualization instruction: #UD. */
+void exit_undefined(struct vcpu *vcpu);
+
+/* Triple fault: the guest asked for a reset in its own way. */
+void exit_shutdown(struct vcpu *vcpu);
+
+/* Moves past an instruction whose opcode the exit reason tells; #GP when it cannot be read. */
+void skip_known(struct vcpu *vcpu, const uint8_t *opcode, size_t opcode_bytes);
+
+/* Counts an exit. */
+static inline void count_exit(struct vcpu *vcpu, enum exit_reason reason)
+{
+    vcpu->exits[reason]++;
+}
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nested page faults: trapped register pages, watched pages, and the hypervisor's own block. */
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/spinlock.h"
+#include "guest/apic_page.h"
+#include "guest/exit.h"
+#include "guest/memory.h"
+#include "guest/nested.h"
+#include "guest/step.h"
+#include "guest/trap.h"
+#include "guest/walk.h"
+#include "lib/strings.h"
+
+#define REGIONS_MAX 64
+#define WATCHED_MAX 256
+
+static struct spinlock lock; /* of both tables */
+static struct mmio_region *regions[REGIONS_MAX];
+static struct watched_page *watched[WATCHED_MAX];
+
+static uint64_t blocked; /* accesses to the block, by all CPUs */
+#define BLOCKED_LOGGED 16u
+
+/* ---- Registration ---- */
+
+static bool trap_pages(uint64_t base, uint64_t length, enum nested_access access)
+{
+    for (uint64_t page = base; page < base + length; page += PAGE_SIZE)
+        if (!nested_set_all(page, access))
+            return false;
+    return true;
+}
+
+bool mmio_trap(struct mmio_region *region)
+{
+    unsigned i = 0;
+    if ((region->base | region->length) & PAGE_MASK)
+        return false;
+    spin_lock(&lock);
+    while (i < REGIONS_MAX && regions[i])
+        i++;
+    if (i < REGIONS_MAX)
+        regions[i] = region;
+    spin_unlock(&lock);
+    return i < REGIONS_MAX && trap_pages(region->base, region->length, NESTED_NONE);
+}
+
+void mmio_release(struct mmio_region *region)
+{
+    if (!trap_pages(region->base, region->length, NESTED_ALL))
+        log_line("no memory to release a trapped region");
+    spin_lock(&lock);
+    for (unsigned i = 0; i < REGIONS_MAX; i++)
+        if (regions[i] == region)
+            regions[i] = NULL;
+    spin_unlock(&lock);
+}
+
+bool page_watch(struct watched_page *page)
+{
+    unsigned i = 0;
+    if ((page->address & PAGE_MASK) || !guest_memory_is_ram(page->address, PAGE_SIZE))
+        return false;
+    spin_lock(&lock);
+    while (i < WATCHED_MAX && watched[i])
+        i++;
+    if (i < WATCHED_MAX)
+        watched[i] = page;
+    spin_unlock(&lock);
+    return i < WATCHED_MAX && nested_set_all(page->address, NESTED_NONE);
+}
+
+void page_unwatch(struct watched_page *page)
+{
+    spin_lock(&lock);
+    for (unsigned i = 0; i < WATCHED_MAX; i++)
+        if (watched[i] == page)
+            watched[i] = NULL;
+    spin_unlock(&lock);
+    if (!nested_set_all(page->address, NESTED_ALL))
+        log_line("no memory to release a watched page");
+}
+
+/* Copies the entry, so that nothing of it is used after the lock. */
+static bool find_region(uint64_t address, struct mmio_region *out)
+{
+    bool found = false;
+    spin_lock(&lock);
+    for (unsigned i = 0; i < REGIONS_MAX && !found; i++)
+        if (regions[i] && address - regions[i]->base < regions[i]->length) {
+            *out = *regions[i];
+            found = true;
+        }
+    spin_unlock(&lock);
+    return found;
+}
+
+static bool find_watched(uint64_t address, struct watched_page *out)
+{
+    bool found = false;
+    spin_lock(&lock);
+    for (unsigned i = 0; i < WATCHED_MAX && !found; i++)
+        if (watched[i] && watched[i]->address == (address & ~PAGE_MASK)) {
+            *out = *watched[i];
+            found = true;
+        }
+    spin_unlock(&lock);
+    return found;
+}
+
+/* ---- Emulation of one access ---- */
+
+struct emulation {
+    struct vcpu *vcpu;
+    const struct mmio_region *region;
+    uint64_t address;
+    struct decoded op;
+};
+
+static uint64_t region_read(const struct emulation *e)
+{
+    struct mmio_access access = {.address = e->address, .bytes = e->op.access_bytes};
+    count_exit(e->vcpu, EXIT_MMIO_READ);
+    e->region->access(e->region->owner, &access);
+    return decode_extend(access.value, access.bytes, false);
+}
+
+static void region_write(const struct emulation *e, uint64_t value)
+{
+    struct mmio_access access = {.address = e->address,
+                                 .bytes = e->op.access_bytes,
+                                 .write = true,
+                                 .value = decode_extend(value, e->op.access_bytes, false)};
+    count_exit(e->vcpu, EXIT_MMIO_WRITE);
+    e->region->access(e->region->owner, &access);
+}
+
+static uint64_t register_value(const struct emulation *e)
+{
+    uint64_t value = e->vcpu->gpr[e->op.reg];
+    return e->op.reg_is_high_byte ? value >> 8 : value;
+}
+
+static uint64_t source_value(const struct emulation *e)
+{
+    return decode_extend(e->op.has_immediate ? e->op.immediate : register_value(e), e->op.access_bytes, false);
+}
+
+static void set_register(const struct emulation *e, uint64_t value)
+{
+    uint64_t *reg = &e->vcpu->gpr[e->op.reg];
+    *reg = decode_merge(*reg, value, e->op.operand_bytes, e->op.reg_is_high_byte);
+}
+
+static void alu(const struct emulation *e)
+{
+    uint64_t memory = region_read(e), other = source_value(e);
+    bool memory_first = e->op.reg_is_memory_first;
+    uint64_t result = decode_alu(e->op.alu, memory_first ? memory : other, memory_first ? other : memory,
+                                 e->op.access_bytes, &e->vcpu->rflags);
+    if (e->op.kind == DECODE_ALU_STORE)
+        region_write(e, result);
+    else if (e->op.kind == DECODE_ALU_LOAD)
+        set_register(e, result);
+}
+
+static bool emulate_plain(const struct emulation *e)
+{
+    uint64_t old;
+    switch (e->op.kind) {
+    case DECODE_LOAD:
+        old = region_read(e);
+        set_register(e, decode_extend(old, e->op.access_bytes, e->op.sign_extend));
+        return true;
+    case DECODE_STORE:
+        region_write(e, source_value(e));
+        return true;
+    case DECODE_EXCHANGE:
+        old = region_read(e);
+        region_write(e, source_value(e));
+        set_register(e, old);
+        return true;
+    case DECODE_ALU_STORE:
+    case DECODE_ALU_LOAD:
+    case DECODE_TEST:
+        alu(e);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void advance(const struct emulation *e, enum gpr reg)
+{
+    uint64_t step = e->vcpu->rflags & RFLAGS_DF ? -(uint64_t)e->op.access_bytes : e->op.access_bytes;
+    e->vcpu->gpr[reg] = decode_merge(e->vcpu->gpr[reg], e->vcpu->gpr[reg] + step, e->op.address_bytes, false);
+}
+
+/* The operand of MOVS that is not the trapped one: ordinary memory, by the guest's own tables and privilege. */
+static bool other_operand(const struct emulation *e, bool is_destination, uint64_t *value)
+{
+    enum segment segment = is_destination ? SEGMENT_ES : e->op.segment;
+    uint64_t offset = decode_extend(e->vcpu->gpr[is_destination ? RDI : RSI], e->op.address_bytes, false);
+    struct walk at;
+    bool flat = walk_decode_mode(e->vcpu) == DECODE_64 && segment != SEGMENT_FS && segment != SEGMENT_GS;
+    uint64_t linear = offset + (flat ? 0 : vcpu_segment(e->vcpu, segment).base);
+    if (!walk_linear(e->vcpu, linear, &at) || (vcpu_cpl(e->vcpu) == 3 && !at.user) || (is_destination && !at.writable))
+        return false;
+    if ((linear & PAGE_MASK) + e->op.access_bytes > PAGE_SIZE)
+        return false;
+    return is_destination ? guest_memory_write(at.physical, value, e->op.access_bytes)
+                          : guest_memory_read(at.physical, value, e->op.access_bytes);
+}
+
+/* One round of STOS or MOVS; with a REP prefix the instruction comes back for the next. Returns true when it is finished. */
+static bool emulate_string(const struct emulation *e, bool write, bool *failed)
+{
+    uint64_t count = decode_extend(e->vcpu->gpr[RCX], e->op.address_bytes, false);
+    uint64_t value = e->vcpu->gpr[RAX];
+    if (e->op.repeat && !count)
+        return true;
+    if (e->op.kind == DECODE_MOVS && write)
+        *failed = !other_operand(e, false, &value);
+    if (*failed)
+        return false;
+    if (write) {
+        region_write(e, value);
+    } else {
+        value = region_read(e);
+        *failed = !other_operand(e, true, &value);
+        if (*failed)
+            return false;
+    }
+    advance(e, RDI);
+    if (e->op.kind == DECODE_MOVS)
+        advance(e, RSI);
+    if (!e->op.repeat)
+        return true;
+    e->vcpu->gpr[RCX] = decode_merge(e->vcpu->gpr[RCX], count - 1, e->op.address_bytes, false);
+    return count == 1;
+}
+
+static void refuse(const struct emulation *e)
+{
+    log_line("cpu %u: an access to a trapped page at %llx that is not emulated, from %llx", e->vcpu->cpu->index,
+             (unsigned long long)e->address, (unsigned long long)e->vcpu->rip);
+    vcpu_inject(e->vcpu, EXCEPTION_GP, 0);
+}
+
+static void emulate(struct vcpu *vcpu, const struct mmio_region *region, const struct nested_fault *fault)
+{
+    struct emulation e = {.vcpu = vcpu, .region = region, .address = fault->address};
+    uint8_t bytes[INSTRUCTION_MAX];
+    size_t size = walk_fetch(vcpu, bytes);
+    bool failed = false;
+    if (fault->fetch || fault->during_walk || !decode(bytes, size, walk_decode_mode(vcpu), &e.op) ||
+        fault->address - region->base + e.op.access_bytes > region->length) {
+        refuse(&e);
+        return;
+    }
+    bool finished = true;
+    if (e.op.kind == DECODE_STOS || e.op.kind == DECODE_MOVS)
+        finished = emulate_string(&e, fault->write, &failed);
+    else
+        failed = !emulate_plain(&e);
+    if (failed)
+        refuse(&e);
+    else if (finished)
+        vcpu_skip(vcpu, e.op.length);
+}
+
+/* ---- The exit ---- */
+
+/* The block is not there for the guest: its instruction runs on a page of ones that is thrown away. */
+static void touch_block(struct vcpu *vcpu, const struct nested_fault *fault)
+{
+    count_exit(vcpu, EXIT_BLOCK_ACCESS);
+    uint64_t count = __atomic_add_fetch(&blocked, 1, __ATOMIC_RELAXED);
+    if (count <= BLOCKED_LOGGED)
+        log_line("cpu %u: the guest %s the hypervisor's memory at %llx, from %llx", vcpu->cpu->index,
+                 fault->write ? "writes" : "reads", (unsigned long long)fault->address, (unsigned long long)vcpu->rip);
+    memset(vcpu->scratch_page, 0xff, PAGE_SIZE);
+    if (!step_over_page(vcpu, fault->address & ~PAGE_MASK, physical_of(vcpu->scratch_page)))
+        vcpu_inject(vcpu, EXCEPTION_GP, 0);
+}
+
+bool mmio_page_is_closed(uint64_t page)
+{
+    struct watched_page unused;
+    return nested_is_block(page) || find_watched(page, &unused);
+}
+
+uint64_t mmio_blocked_accesses(void)
+{
+    return __atomic_load_n(&blocked, __ATOMIC_RELAXED);
+}
+
+void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
+{
+    struct mmio_region region;
+    struct watched_page page;
+    if (apic_page_is(fault->address) && fault->write) {
+        exit_apic_write(vcpu, fault->address);
+    } else if (find_region(fault->address, &region)) {
+        emulate(vcpu, &region, fault);
+    } else if (find_watched(fault->address, &page)) {
+        count_exit(vcpu, EXIT_WATCHED_PAGE);
+        page.before(page.owner);
+        if (!step_over_page(vcpu, page.address, page.address))
+            vcpu_inject(vcpu, EXCEPTION_GP, 0);
+    } else if (guest_memory_is_ram(fault->address & ~PAGE_MASK, PAGE_SIZE)) {
+        vcpu_flush(vcpu); /* the page was released meanwhile: again */
+    } else {
+        touch_block(vcpu, fault); /* or an address beyond the machine's: nothing is there either */
+    }
+}

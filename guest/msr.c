@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/msr.h"
+
+#include "core/apic.h"
+#include "core/log.h"
+#include "core/probe.h"
+#include "guest/apic_page.h"
+#include "guest/exit.h"
+
+/* What becomes of a guest's access. The functions return false for #GP. */
+typedef bool (*msr_read_rule)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+typedef bool (*msr_write_rule)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+
+struct msr_rule {
+    uint32_t first, last;
+    msr_read_rule read;   /* NULL: native */
+    msr_write_rule write; /* NULL: native */
+};
+
+static bool read_absent(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    (void)vcpu, (void)msr, (void)value;
+    return false;
+}
+
+static bool write_absent(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    (void)vcpu, (void)msr, (void)value;
+    return false;
+}
+
+/* For registers whose change could reach the hypervisor: a write of what is there is harmless, any other vanishes. */
+static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    uint64_t now;
+    if (!msr_read_safe(msr, &now))
+        return false;
+    if (now != value)
+        log_line("cpu %u: a write of %llx to MSR %x is ignored", vcpu->cpu->index, (unsigned long long)value, msr);
+    return true;
+}
+
+/* A patch level that does not change is what a guest sees whose update was refused. */
+static bool write_microcode(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    (void)value;
+    log_line("cpu %u: a microcode update through MSR %x is ignored", vcpu->cpu->index, msr);
+    return true;
+}
+
+static bool read_efer(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    (void)msr;
+    *value = vcpu_efer(vcpu);
+    return true;
+}
+
+#define EFER_WRITABLE (EFER_SCE | EFER_LME | EFER_NXE | BIT(13) /* LMSLE */ | BIT(14) /* FFXSR */ | BIT(15) /* TCE */ | BIT(17) | BIT(18) | BIT(20) | BIT(21))
+
+static bool write_efer(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    (void)msr;
+    uint64_t old = vcpu_efer(vcpu);
+    bool paging = vcpu_cr(vcpu, CR0) & CR0_PG;
+    if (value & ~(EFER_WRITABLE | EFER_LMA))
+        return false; /* SVME too: as on a CPU without it */
+    if (paging && ((value ^ old) & EFER_LME))
+        return false;
+    vcpu_set_efer(vcpu, (value & ~EFER_LMA) | (old & EFER_LMA));
+    return true;
+}
+
+/* The APIC may change its mode, not its address, nor be switched off: NMIs could not arrive any more. */
+static bool write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    uint64_t now = msr_read(MSR_APIC_BASE);
+    if ((value ^ now) & (APIC_BASE_ADDRESS | APIC_BASE_ENABLE | APIC_BASE_BSP)) {
+        log_line("cpu %u: moving or disabling the APIC (%llx) is refused", vcpu->cpu->index, (unsigned long long)value);
+        return false;
+    }
+    return msr_write_safe(msr, value);
+}
+
+static bool write_x2apic_command(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    (void)msr;
+    if (!apic_is_x2())
+        return false;
+    apic_x2_command(vcpu, value);
+    return true;
+}
+
+/* A variable-range MTRR may not lie over the hypervisor's block, unless it says what was there. */
+static bool write_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    const struct handoff *h = the_handoff();
+    uint32_t base_msr = msr & ~1u;
+    uint64_t base, mask, now;
+    if (!msr_read_safe(msr, &now) || !msr_read_safe(base_msr, &base) || !msr_read_safe(base_msr + 1, &mask))
+        return false;
+    if (now == value)
+        return true;
+    if (msr & 1)
+        mask = value;
+    else
+        base = value;
+    bool valid = mask & BIT(11);
+    uint64_t bits = mask & PTE_ADDRESS;
+    for (uint64_t at = h->block_base; valid && at < h->block_base + h->block_length; at += MIB(2))
+        if ((at & bits) == (base & bits)) {
+            log_line("cpu %u: an MTRR over the hypervisor's memory is ignored", vcpu->cpu->index);
+            return true;
+        }
+    return msr_write_safe(msr, value);
+}
+
+#define MTRR_VARIABLE_LAST (MSR_MTRR_VAR_BASE + 2 * 10 - 1)
+#define MSR_INTEL_TRACE_FIRST 0x560u
+#define MSR_INTEL_TRACE_LAST  0x58fu
+
+static const struct msr_rule rules[] = {
+    {MSR_EFER, MSR_EFER, read_efer, write_efer},
+    {MSR_APIC_BASE, MSR_APIC_BASE, NULL, write_apic_base},
+    {MSR_X2APIC_ICR, MSR_X2APIC_ICR, NULL, write_x2apic_command},
+    {MSR_MTRR_VAR_BASE, MTRR_VARIABLE_LAST, NULL, write_mtrr},
+    {MSR_INTEL_TRACE_FIRST, MSR_INTEL_TRACE_LAST, read_absent, write_absent},
+    {MSR_AMD_SYSCFG, MSR_AMD_SYSCFG, NULL, write_ignored},
+    {MSR_AMD_HWCR, MSR_AMD_HWCR, NULL, write_ignored},
+    {MSR_AMD_IORR_BASE0, MSR_AMD_IORR_MASK1, NULL, write_ignored},
+    {MSR_AMD_TOP_MEM, MSR_AMD_TOP_MEM, NULL, write_ignored},
+    {MSR_AMD_TOP_MEM2, MSR_AMD_TOP_MEM2, NULL, write_ignored},
+    {MSR_AMD_PATCH_LOADER, MSR_AMD_PATCH_LOADER, NULL, write_microcode},
+    {MSR_AMD_MMIO_CFG_BASE, MSR_AMD_MMIO_CFG_BASE, NULL, write_ignored},
+    {MSR_AMD_SMM_BASE, MSR_AMD_SMM_MASK, NULL, write_ignored},
+    {MSR_AMD_VM_CR, MSR_AMD_VM_CR, read_absent, write_absent},
+    {MSR_AMD_SMM_CTL, MSR_AMD_SVM_LOCK_KEY, read_absent, write_absent},
+};
+
+void msr_start(void)
+{
+    for (const struct msr_rule *r = rules; r < rules + ARRAY_COUNT(rules); r++)
+        for (uint32_t msr = r->first; msr <= r->last; msr++)
+            if (msr != MSR_X2APIC_ICR) /* that one only while CPUs are started */
+                vcpu_trap_msr(msr, r->read, r->write);
+}
+
+static const struct msr_rule *rule_of(uint32_t msr)
+{
+    for (const struct msr_rule *r = rules; r < rules + ARRAY_COUNT(rules); r++)
+        if (msr >= r->first && msr <= r->last)
+            return r;
+    return NULL;
+}
+
+void exit_msr_read(struct vcpu *vcpu)
+{
+    uint32_t msr = (uint32_t)vcpu->gpr[RCX];
+    const struct msr_rule *rule = rule_of(msr);
+    uint64_t value = 0;
+    count_exit(vcpu, EXIT_MSR_READ);
+    bool there = rule && rule->read ? rule->read(vcpu, msr, &value) : msr_read_safe(msr, &value);
+    if (!there) {
+        vcpu_inject(vcpu, EXCEPTION_GP, 0);
+        return;
+    }
+    vcpu->gpr[RAX] = (uint32_t)value;
+    vcpu->gpr[RDX] = value >> 32;
+    static const uint8_t opcode[] = {0x0f, 0x32};
+    skip_known(vcpu, opcode, sizeof opcode);
+}
+
+/* An MSR that exits without a rule lies outside the ranges that the bitmap covers: nothing that Shoji knows, so nothing that may be written. */
+void exit_msr_write(struct vcpu *vcpu)
+{
+    uint32_t msr = (uint32_t)vcpu->gpr[RCX];
+    uint64_t value = (uint32_t)vcpu->gpr[RAX] | vcpu->gpr[RDX] << 32;
+    const struct msr_rule *rule = rule_of(msr);
+    count_exit(vcpu, EXIT_MSR_WRITE);
+    if (!rule || !rule->write || !rule->write(vcpu, msr, value)) {
+        vcpu_inject(vcpu, EXCEPTION_GP, 0);
+        return;
+    }
+    static const uint8_t opcode[] = {0x0f, 0x30};
+    skip_known(vcpu, opcode, sizeof opcode);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/nested.h"
+
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/spinlock.h"
+#include "lib/strings.h"
+
+#define LEVEL_SHIFT(level) (PAGE_SHIFT + 9 * (level))
+#define LEVEL_BYTES(level) (1ull << LEVEL_SHIFT(level))
+#define LEVEL_INDEX(address, level) ((address) >> LEVEL_SHIFT(level) & (TABLE_ENTRIES - 1))
+#define LEVEL_TOP   3u
+#define OWN_COPY    BIT(52) /* ignored by both NPT and EPT: this table belongs to one vCPU */
+
+static const struct nested_format *format; /* constant after nested_start, like the next two */
+static struct handoff_range block;
+static uint64_t *shared_root;
+
+static struct spinlock lock;    /* of all tables while CPUs run, and of the generation's increments */
+static uint64_t generation = 1; /* of the translations that are common to all */
+
+bool nested_is_block(uint64_t address)
+{
+    return address - block.base < block.length;
+}
+
+static uint64_t *new_table(uint64_t *entry, uint64_t flags)
+{
+    uint64_t *table = pages_allocate(1);
+    if (table)
+        *entry = physical_of(table) | format->table | flags;
+    return table;
+}
+
+static uint64_t *table_of(uint64_t entry)
+{
+    return virtual_of(entry & PTE_ADDRESS);
+}
+
+static uint64_t leaf(uint64_t address, unsigned level)
+{
+    return address | format->leaf | (level ? format->large : 0);
+}
+
+/* Fills [start, end) of the shared tables with the largest pages that do not touch the block. `table` is one of `level`. */
+static bool fill(uint64_t *table, unsigned level, uint64_t start, uint64_t end)
+{
+    for (uint64_t at = start; at < end; at += LEVEL_BYTES(level)) {
+        uint64_t *entry = &table[LEVEL_INDEX(at, level)];
+        bool holds_block = ranges_overlap(at, LEVEL_BYTES(level), block.base, block.length);
+        bool can_be_leaf = level == 1 || (level == 2 && format->gigabyte_pages);
+        if (holds_block && level == 1)
+            continue;
+        if (can_be_leaf && !holds_block) {
+            *entry = leaf(at, level);
+            continue;
+        }
+        uint64_t *below = new_table(entry, 0);
+        if (!below || !fill(below, level - 1, at, MIN(end, at + LEVEL_BYTES(level))))
+            return false;
+    }
+    return true;
+}
+
+bool nested_start(const struct nested_format *entries, unsigned physical_bits, struct handoff_range hole)
+{
+    format = entries;
+    block = hole;
+    shared_root = pages_allocate(1);
+    return shared_root && fill(shared_root, LEVEL_TOP, 0, 1ull << MIN(physical_bits, 48u));
+}
+
+bool nested_attach(struct vcpu *vcpu)
+{
+    vcpu->nested_root = pages_allocate(1);
+    if (!vcpu->nested_root)
+        return false;
+    memcpy(vcpu->nested_root, shared_root, PAGE_SIZE);
+    return true;
+}
+
+/* Makes the table below this entry the vCPU's own: a copy of the shared one, or the pieces of a large page. */
+static uint64_t *own_table(uint64_t *entry, unsigned level)
+{
+    uint64_t old = *entry;
+    if ((old & format->present) && (old & OWN_COPY) && !(old & format->large))
+        return table_of(old);
+    uint64_t new_entry;
+    uint64_t *table = new_table(&new_entry, OWN_COPY);
+    if (!table)
+        return NULL;
+    if ((old & format->present) && (old & format->large)) {
+        uint64_t first = old & PTE_ADDRESS & ~(LEVEL_BYTES(level) - 1);
+        for (unsigned i = 0; i < TABLE_ENTRIES; i++)
+            table[i] = leaf(first + i * LEVEL_BYTES(level - 1), level - 1);
+    } else if (old & format->present) {
+        memcpy(table, table_of(old), PAGE_SIZE);
+    }
+    __atomic_store_n(entry, new_entry, __ATOMIC_RELEASE);
+    return table;
+}
+
+/* The caller holds the lock, or no CPU runs yet. */
+static bool set_locked(struct vcpu *vcpu, uint64_t page, uint64_t target, enum nested_access access)
+{
+    uint64_t *table = vcpu->nested_root;
+    for (unsigned level = LEVEL_TOP; level > 0; level--) {
+        table = own_table(&table[LEVEL_INDEX(page, level)], level);
+        if (!table)
+            return false;
+    }
+    uint64_t entry = 0;
+    if (access != NESTED_NONE)
+        entry = leaf(target & PTE_ADDRESS, 0);
+    if (access == NESTED_READ)
+        entry &= ~format->write;
+    __atomic_store_n(&table[LEVEL_INDEX(page, 0)], entry, __ATOMIC_RELEASE);
+    return true;
+}
+
+bool nested_set(struct vcpu *vcpu, uint64_t page, uint64_t target, enum nested_access access)
+{
+    spin_lock(&lock);
+    bool done = set_locked(vcpu, page, target, access);
+    spin_unlock(&lock);
+    vcpu_flush(vcpu);
+    return done;
+}
+
+/* Waits until every CPU that is in the guest has left it once. A CPU in the hypervisor looks before it enters again, so nobody waits for one that may
+ * wait for us. */
+static void wait_for_others(uint64_t wanted)
+{
+    struct vcpu *self = this_vcpu();
+    for (unsigned i = 0; i < ARRAY_COUNT(vcpus); i++) {
+        struct vcpu *other = vcpus[i];
+        if (!other || other == self || !__atomic_load_n(&other->in_guest, __ATOMIC_SEQ_CST))
+            continue;
+        vcpu_request(other, REQUEST_LOOK);
+        while (__atomic_load_n(&other->in_guest, __ATOMIC_SEQ_CST) &&
+               __atomic_load_n(&other->nested_seen, __ATOMIC_SEQ_CST) < wanted)
+            __builtin_ia32_pause();
+    }
+}
+
+bool nested_set_all(uint64_t page, enum nested_access access)
+{
+    bool done = true;
+    spin_lock(&lock);
+    for (unsigned i = 0; i < ARRAY_COUNT(vcpus) && done; i++)
+        if (vcpus[i])
+            done = set_locked(vcpus[i], page, page, access);
+    uint64_t wanted = __atomic_add_fetch(&generation, 1, __ATOMIC_SEQ_CST);
+    spin_unlock(&lock);
+    wait_for_others(wanted);
+    return done;
+}
+
+void nested_look(struct vcpu *vcpu)
+{
+    uint64_t now = __atomic_load_n(&generation, __ATOMIC_SEQ_CST);
+    if (vcpu->nested_seen == now)
+        return;
+    vcpu_flush(vcpu);
+    __atomic_store_n(&vcpu->nested_seen, now, __ATOMIC_SEQ_CST);
+}

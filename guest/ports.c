@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/ports.h"
+
+#include "core/log.h"
+#include "guest/exit.h"
+#include "lib/decode.h"
+
+#define RULES_MAX 24
+
+static struct port_rule rules[RULES_MAX]; /* constant once the first CPU runs */
+static unsigned rule_count;
+
+bool ports_trap(struct port_rule rule)
+{
+    if (rule_count == RULES_MAX)
+        return false;
+    rules[rule_count++] = rule;
+    for (unsigned i = 0; i < rule.count; i++)
+        vcpu_trap_port((uint16_t)(rule.first + i));
+    return true;
+}
+
+void port_pass(uint16_t port, unsigned bytes, bool write, uint32_t *value)
+{
+    if (write)
+        port_write(port, bytes, *value);
+    else
+        *value = port_read(port, bytes);
+}
+
+/* The rule for any of the access's ports: a wide access that only ends in a trapped range must not slip in. */
+static const struct port_rule *rule_of(uint16_t port, unsigned bytes)
+{
+    for (const struct port_rule *r = rules; r < rules + rule_count; r++)
+        if (ranges_overlap(port, bytes, r->first, r->count))
+            return r;
+    return NULL;
+}
+
+void exit_port(struct vcpu *vcpu, const struct port_access *access)
+{
+    const struct port_rule *rule = rule_of(access->port, access->bytes);
+    count_exit(vcpu, EXIT_PORT);
+    if (access->string) {
+        log_line("cpu %u: string I/O on trapped port %x is refused", vcpu->cpu->index, access->port);
+        vcpu_inject(vcpu, EXCEPTION_GP, 0);
+        return;
+    }
+    uint32_t value = (uint32_t)decode_extend(vcpu->gpr[RAX], access->bytes, false);
+    if (rule)
+        rule->access(vcpu, access->port, access->bytes, access->write, &value);
+    else
+        port_pass(access->port, access->bytes, access->write, &value);
+    if (!access->write)
+        vcpu->gpr[RAX] = decode_merge(vcpu->gpr[RAX], value, access->bytes, false);
+    vcpu_skip(vcpu, access->length);
+}

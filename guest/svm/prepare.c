@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Turning SVM on, and the firmware's live state into a VMCB (AMD APM volume 2, sections 15.4 and 15.5). */
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/paging.h"
+#include "guest/backend.h"
+#include "guest/svm/svm.h"
+
+#define LEAF_VENDOR       0u
+#define LEAF_AMD_FEATURES 0x80000001u
+#define LEAF_SVM          0x8000000au
+#define LEAF_SIZES        0x80000008u
+#define AMD_ECX_SVM       BIT(2)
+#define AMD_EDX_1G_PAGES  BIT(26)
+#define SVM_EDX_NESTED    BIT(0)
+#define SVM_EDX_NEXT_RIP  BIT(3)
+#define VM_CR_DISABLED    BIT(4)
+#define PHYSICAL_BITS_MASK 0xffu
+#define PHYSICAL_BITS_SMALL_PAGES 39u /* without 1 GiB pages, as far as 512 tables reach */
+
+static const struct nested_format *format;
+static struct nested_format npt = {
+    .table = PTE_PRESENT | PTE_WRITE | PTE_USER,
+    .leaf = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY,
+    .write = PTE_WRITE,
+    .present = PTE_PRESENT,
+    .large = PTE_LARGE,
+};
+static bool next_rip_known;
+
+bool svm_next_rip_known(void)
+{
+    return next_rip_known;
+}
+
+uint64_t backend_start(void)
+{
+    if (cpuid(LEAF_AMD_FEATURES & 0x80000000u, 0).eax < LEAF_SVM || !(cpuid(LEAF_AMD_FEATURES, 0).ecx & AMD_ECX_SVM))
+        return CORE_NO_VIRTUALIZATION;
+    struct cpuid features = cpuid(LEAF_SVM, 0);
+    if (!(features.edx & SVM_EDX_NESTED))
+        return CORE_NO_NESTED_PAGING;
+    uint64_t vm_cr = 0;
+    if (msr_read_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_DISABLED))
+        return CORE_VIRTUALIZATION_LOCKED;
+    next_rip_known = features.edx & SVM_EDX_NEXT_RIP;
+    npt.gigabyte_pages = cpuid(LEAF_AMD_FEATURES, 0).edx & AMD_EDX_1G_PAGES;
+    format = &npt;
+    return svm_maps_create() ? CORE_OK : CORE_NO_MEMORY;
+}
+
+const struct nested_format *backend_nested_format(void)
+{
+    return format;
+}
+
+unsigned backend_physical_bits(void)
+{
+    unsigned bits = cpuid(LEAF_SIZES, 0).eax & PHYSICAL_BITS_MASK;
+    return npt.gigabyte_pages ? bits : MIN(bits, PHYSICAL_BITS_SMALL_PAGES);
+}
+
+/* The hidden part of a segment register, read back from the firmware's own descriptor table. */
+static struct vmcb_segment segment_of(uint16_t selector)
+{
+    struct vmcb_segment s = {.selector = selector};
+    uint32_t rights = 0, limit = 0;
+    if (!(selector & ~3u))
+        return s;
+    __asm__ volatile("lar %1, %0" : "=r"(rights) : "r"((uint32_t)selector));
+    __asm__ volatile("lsl %1, %0" : "=r"(limit) : "r"((uint32_t)selector));
+    /* LAR gives bits 8-15 and 20-23 of the descriptor's upper word; the VMCB has them side by side. */
+    s.attributes = (rights >> 8 & 0xff) | (rights >> 12 & 0xf00);
+    s.limit = limit;
+    return s;
+}
+
+static void describe_control(struct vcpu *vcpu)
+{
+    struct vmcb *vmcb = vcpu->vmcb;
+    vmcb->intercept1 = INTERCEPT1_NMI | INTERCEPT1_INIT | INTERCEPT1_CPUID | INTERCEPT1_INVLPGA | INTERCEPT1_IO |
+                       INTERCEPT1_MSR | (uint32_t)INTERCEPT1_SHUTDOWN;
+    vmcb->intercept2 = INTERCEPT2_VMRUN | INTERCEPT2_VMMCALL | INTERCEPT2_VMLOAD | INTERCEPT2_VMSAVE | INTERCEPT2_STGI |
+                       INTERCEPT2_CLGI | INTERCEPT2_SKINIT;
+    vmcb->io_map = svm_io_map();
+    vmcb->msr_map = svm_msr_map();
+    vmcb->asid = GUEST_ASID;
+    vmcb->tlb_control = TLB_FLUSH_ALL;
+    vmcb->nested_control = NESTED_PAGING_ENABLE;
+    vmcb->nested_cr3 = physical_of(vcpu->nested_root);
+}
+
+void svm_describe(struct vcpu *vcpu)
+{
+    const struct handoff_cpu *in = &vcpu->cpu->entry;
+    struct vmcb *vmcb = vcpu->vmcb;
+    describe_control(vcpu);
+    /* FS, GS, LDTR, TR and the system-call MSRs are still the firmware's. */
+    __asm__ volatile("vmsave" : : "a"(vcpu->control_area) : "memory");
+    vmcb->gs.base = vcpu->cpu->entry_gs_base;
+    vmcb->cs = segment_of(in->cs);
+    vmcb->ds = segment_of(in->ds);
+    vmcb->es = segment_of(in->es);
+    vmcb->ss = segment_of(in->ss);
+    vmcb->gdtr = (struct vmcb_segment){.base = in->gdt.base, .limit = (uint32_t)in->gdt.limit};
+    vmcb->idtr = (struct vmcb_segment){.base = in->idt.base, .limit = (uint32_t)in->idt.limit};
+    vmcb->cr0 = cr0_read();
+    vmcb->cr2 = cr2_read();
+    vmcb->cr3 = in->cr3;
+    vmcb->cr4 = cr4_read();
+    __asm__ volatile("mov %%dr6, %0" : "=r"(vmcb->dr6));
+    __asm__ volatile("mov %%dr7, %0" : "=r"(vmcb->dr7));
+    vmcb->efer = vcpu->cpu->entry_efer | EFER_SVME;
+    vmcb->pat = msr_read(MSR_PAT);
+    vcpu->rip = in->rip;
+    vcpu->rflags = in->rflags;
+    vcpu->gpr[RSP] = in->rsp;
+    vcpu->gpr[RAX] = CORE_OK;
+}
+
+uint64_t backend_prepare(struct vcpu *vcpu)
+{
+    uint8_t *pages = pages_allocate(3); /* VMCB, the host's VMLOAD area, the CPU's own host save area */
+    if (!pages)
+        return CORE_NO_MEMORY;
+    vcpu->vmcb = (struct vmcb *)pages;
+    vcpu->control_area = physical_of(pages);
+    vcpu->host_area = physical_of(pages + PAGE_SIZE);
+    msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME);
+    msr_write(MSR_AMD_VM_HSAVE_PA, physical_of(pages + 2 * PAGE_SIZE));
+    svm_describe(vcpu);
+    return CORE_OK;
+}
+
+void backend_run(struct vcpu *vcpu)
+{
+    __asm__ volatile("cli");
+    cpu_load_tables(vcpu->cpu);
+    svm_run(vcpu, vcpu->cpu->stack_top, paging_host_cr3(), cpu_host_cr4(), cpu_host_cr0());
+}
+
+void svm_before_first_entry(struct vcpu *vcpu)
+{
+    __asm__ volatile("vmsave" : : "a"(vcpu->host_area) : "memory");
+    svm_before_entry(vcpu);
+}

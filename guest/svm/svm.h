@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share. */
+#ifndef SHOJI_GUEST_SVM_H
+#define SHOJI_GUEST_SVM_H
+
+#include "guest/svm/vmcb.h"
+#include "guest/vcpu.h"
+
+/* run.S */
+no_return void svm_run(struct vcpu *vcpu, void *stack_top, uint64_t cr3, uint64_t cr4, uint64_t cr0);
+void svm_nmi_window(void);
+
+/* Called by run.S. */
+void svm_before_first_entry(struct vcpu *vcpu);
+void svm_exit(struct vcpu *vcpu);
+
+/* The permission maps, shared by all CPUs. */
+bool svm_maps_create(void) must_check;
+uint64_t svm_io_map(void);
+uint64_t svm_msr_map(void);
+
+/* Fills a VMCB from the state in which the CPU came in. */
+void svm_describe(struct vcpu *vcpu);
+
+/* True when the CPU tells the address of the next instruction at exits. */
+bool svm_next_rip_known(void);
+
+/* The exit table's common frame around a handler; see exits.c. */
+void svm_before_entry(struct vcpu *vcpu);
+
+#endif
