@@ -3,13 +3,19 @@
 #include "boot/console.h"
 
 #include "boot/firmware.h"
+#include "boot/residue.h"
 #include "lib/format.h"
 #include "lib/strings.h"
 
 #define PRINT_MAX       600
 #define SCAN_DELETE_KEY 0x08 /* UEFI 2.10 table 12.1 */
 #define SCAN_ESCAPE_KEY 0x17
-#define UTF8_MAX        3 /* bytes of one UCS-2 character */
+#define KEYS_KEPT       128 /* of a line, for console_forget: as many as the firmware's buffers hold */
+#define UTF8_MAX        3   /* bytes of one UCS-2 character */
+
+/* The keys of the secret line, as they came. Wiped by console_forget. */
+static uint16_t typed[KEYS_KEPT];
+static size_t typed_count;
 
 void console_print(const char *fmt, ...)
 {
@@ -92,8 +98,11 @@ enum console_line console_read_secret(char *line, size_t capacity, size_t *lengt
 {
     EFI_INPUT_KEY key = {0};
     *length = 0;
+    typed_count = 0;
     while (next_key(&key)) {
         CHAR16 c = key.UnicodeChar;
+        if (typed_count < KEYS_KEPT)
+            typed[typed_count++] = c;
         if (c == '\r' || c == '\n') {
             console_print("\n");
             wipe(&key, sizeof(key));
@@ -112,6 +121,13 @@ enum console_line console_read_secret(char *line, size_t capacity, size_t *lengt
     }
     wipe(&key, sizeof(key));
     return LINE_NO_KEYBOARD;
+}
+
+void console_forget(void)
+{
+    residue_wipe(typed, typed_count);
+    wipe(typed, sizeof(typed));
+    typed_count = 0;
 }
 
 void console_wait_for_key(const char *sentence)

@@ -15,6 +15,10 @@ enum console_line { LINE_ENTERED, LINE_GIVEN_UP, LINE_NO_KEYBOARD };
  * the line. */
 enum console_line console_read_secret(char *line, size_t capacity, size_t *length) must_check;
 
+/* Forgets the keys of the last secret line, here and in the firmware's key buffers as far as they can be
+ * found. */
+void console_forget(void);
+
 /* Says what to do, and waits until a key is pressed (at once when there is no keyboard). */
 void console_wait_for_key(const char *sentence);
 

@@ -75,6 +75,7 @@ bool login(const char *name, const struct header *header, uint8_t key[LUKS2_KEY_
         if (line == LINE_ENTERED)
             verdict = try_passphrase(header, passphrase, length, key, &why);
         wipe(passphrase, sizeof(passphrase));
+        console_forget();
         if (line == LINE_GIVEN_UP)
             return report(problem, "The login was given up. No operating system was started.");
         if (line == LINE_NO_KEYBOARD)

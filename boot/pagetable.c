@@ -79,3 +79,18 @@ void pagetable_release(struct pagetable *table)
     heap_pages_release(NULL, table->pages, PAGE_COUNT * PAGE_SIZE);
     *table = (struct pagetable){0};
 }
+
+bool pagetable_is_writable(uint64_t address)
+{
+    const uint64_t wanted = ENTRY_PRESENT | ENTRY_WRITE;
+    const uint64_t *table = (const uint64_t *)(cr3_read() & ENTRY_ADDRESS);
+    for (int level = cr4_read() & CR4_LA57 ? 4 : 3; level >= 0; level--) {
+        uint64_t entry = table[address >> (PAGE_SHIFT + LEVEL_BITS * level) & (ENTRIES - 1)];
+        if ((entry & wanted) != wanted)
+            return false;
+        if (level > 0 && entry & ENTRY_LARGE)
+            return true;
+        table = (const uint64_t *)(entry & ENTRY_ADDRESS);
+    }
+    return true;
+}

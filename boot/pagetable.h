@@ -16,4 +16,8 @@ bool pagetable_build(struct pagetable *table, uint64_t block_base, uint64_t bloc
                      struct report *problem) must_check;
 void pagetable_release(struct pagetable *table);
 
+/* True when the firmware maps this address and it may be written: firmware keeps unmapped guard pages amid
+ * its data. */
+bool pagetable_is_writable(uint64_t address);
+
 #endif

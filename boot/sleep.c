@@ -2,6 +2,7 @@
 /* Changes one name in the DSDT (ACPI 6.5, 5.2.6 and 7.4.2.4). */
 #include "boot/sleep.h"
 
+#include "boot/pagetable.h"
 #include "lib/strings.h"
 
 #define CHECKSUM_OFFSET 9 /* in every table's header: all bytes add up to zero */
@@ -11,6 +12,9 @@ void sleep_hide_s3(const struct handoff_acpi *acpi)
 {
     static const char hidden[NAME_BYTES] = {'X', 'S', '3', '_'};
     if (!acpi->dsdt || !acpi->dsdt_s3_offset)
+        return;
+    /* Where the firmware guards its tables against writing, the guest sees S3, and the core refuses it. */
+    if (!pagetable_is_writable(acpi->dsdt) || !pagetable_is_writable(acpi->dsdt + acpi->dsdt_s3_offset))
         return;
     uint8_t *table = (uint8_t *)acpi->dsdt;
     uint8_t *name = table + acpi->dsdt_s3_offset;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Access to device registers that device_map of core/memory.h has mapped: one bus access of exactly the given size. Host tests put a device model here. */
+/* Access to device registers that device_map of core/memory.h has mapped: one bus access of exactly the given
+ * size. Host tests put a device model here. */
 #ifndef SHOJI_CORE_DEVICE_H
 #define SHOJI_CORE_DEVICE_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shadowed MSI-X and MSI: the guest's messages are kept here, the real ones are aimed at one CPU each with NMI delivery. */
+/* Shadowed MSI-X and MSI: the guest's messages are kept here, the real ones are aimed at one CPU each with
+ * NMI delivery. */
 #include "drivers/interrupts.h"
 
 #include "core/device.h"
@@ -22,13 +23,13 @@
 #define MSIX_ENTRY_BYTES 16
 #define MSIX_MASKED      1u
 
-#define MSI_ENABLE       BIT(16)
-#define MSI_LIMIT(d)     ((d) >> 17 & 7)
-#define MSI_ORDER(d)     ((d) >> 20 & 7)
-#define MSI_ORDER_MAX    5
-#define MSI_WIDE         BIT(23)
-#define MSI_MASKABLE     BIT(24)
-#define MSI_BYTES        24
+#define MSI_ENABLE    BIT(16)
+#define MSI_LIMIT(d)  ((d) >> 17 & 7)
+#define MSI_ORDER(d)  ((d) >> 20 & 7)
+#define MSI_ORDER_MAX 5
+#define MSI_WIDE      BIT(23)
+#define MSI_MASKABLE  BIT(24)
+#define MSI_BYTES     24
 
 #define MESSAGE_DELIVERY(data) ((data) >> 8 & 7)
 #define DELIVERY_LOWEST        1
@@ -259,7 +260,8 @@ bool interrupts_config_read(struct interrupts *irq, unsigned offset, uint32_t *v
     bool mine = true;
     spin_lock(&irq->lock);
     if (irq->msix && offset == irq->msix)
-        *value = (config_read(irq, offset) & ~(uint32_t)(MSIX_ENABLE | MSIX_MASK_ALL)) | (irq->msix_enabled ? (uint32_t)MSIX_ENABLE : 0) |
+        *value = (config_read(irq, offset) & ~(uint32_t)(MSIX_ENABLE | MSIX_MASK_ALL)) |
+                 (irq->msix_enabled ? (uint32_t)MSIX_ENABLE : 0) |
                  (irq->msix_masked ? (uint32_t)MSIX_MASK_ALL : 0);
     else if (in_msi(irq, offset))
         *value = msi_view(irq, offset - irq->msi);
@@ -349,7 +351,8 @@ bool interrupts_table_read(struct interrupts *irq, unsigned bar, uint64_t offset
     if (in_table(irq, bar, offset)) {
         uint64_t at = offset - irq->table_offset;
         const struct interrupts_message *message = &irq->messages[at / MSIX_ENTRY_BYTES];
-        const uint32_t fields[] = {message->address_low, message->address_high, message->data, message->masked};
+        const uint32_t fields[] = {message->address_low, message->address_high, message->data,
+                                   message->masked};
         *value = fields[at % MSIX_ENTRY_BYTES / 4];
     } else if (in_pending(irq, bar, offset)) {
         unsigned first = (unsigned)(offset - irq->pending_offset) / 4 * 32;
@@ -383,7 +386,8 @@ static bool entry_write(struct interrupts *irq, unsigned vector, unsigned field,
     return true;
 }
 
-enum interrupts_change interrupts_table_write(struct interrupts *irq, unsigned bar, uint64_t offset, uint32_t value)
+enum interrupts_change interrupts_table_write(struct interrupts *irq, unsigned bar, uint64_t offset,
+                                              uint32_t value)
 {
     enum interrupts_change change = INTERRUPTS_NOT_MINE;
     spin_lock(&irq->lock);

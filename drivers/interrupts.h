@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The message interrupts of a mediated PCI function (PCI 3.0 section 6.8): the guest's MSI-X table or MSI registers are shadowed, the real messages are NMIs. */
+/* The message interrupts of a mediated PCI function (PCI 3.0 section 6.8): the guest's MSI-X table or MSI
+ * registers are shadowed, the real messages are NMIs. */
 #ifndef SHOJI_DRIVERS_INTERRUPTS_H
 #define SHOJI_DRIVERS_INTERRUPTS_H
 
@@ -16,15 +17,16 @@ struct interrupts_message {
 };
 
 struct interrupts {
-    struct spinlock lock; /* covers all below but the first group; taken last, held for no call but vector_raise_on */
+    struct spinlock
+        lock; /* covers all below but the first group; taken last, held for no call but vector_raise_on */
 
     /* Written at start only. */
     struct pci_address at;
-    unsigned msix, msi;    /* offsets of the capabilities, 0: absent */
-    unsigned vectors;      /* size of the MSI-X table */
+    unsigned msix, msi; /* offsets of the capabilities, 0: absent */
+    unsigned vectors;   /* size of the MSI-X table */
     unsigned table_bar, table_offset, pending_bar, pending_offset;
     bool msi_wide, msi_maskable;
-    unsigned msi_limit;    /* log2 of the vectors that the function can ask for */
+    unsigned msi_limit; /* log2 of the vectors that the function can ask for */
 
     volatile uint8_t *table; /* the real one; NULL while its BAR is not mapped */
     struct interrupts_message *messages;
@@ -53,7 +55,8 @@ unsigned interrupts_cpu(struct interrupts *irq, unsigned vector);
 /* Raises the guest's vector, or sets its pending bit while it is masked. */
 void interrupts_signal(struct interrupts *irq, unsigned vector);
 
-/* The guest's view of one aligned dword of configuration space; false when it does not belong to these capabilities. */
+/* The guest's view of one aligned dword of configuration space; false when it does not belong to these
+ * capabilities. */
 bool interrupts_config_read(struct interrupts *irq, unsigned offset, uint32_t *value);
 
 /* What the caller has to do after a guest write. */
@@ -66,8 +69,10 @@ enum interrupts_change {
 /* The guest wrote the dword, with the bytes that it did not write as it reads them. */
 enum interrupts_change interrupts_config_write(struct interrupts *irq, unsigned offset, uint32_t value);
 
-/* One dword of the MSI-X table and pending array as the guest sees them; `offset` is in bar `bar`. False (or NOT_MINE): it is of neither. */
+/* One dword of the MSI-X table and pending array as the guest sees them; `offset` is in bar `bar`. False (or
+ * NOT_MINE): it is of neither. */
 bool interrupts_table_read(struct interrupts *irq, unsigned bar, uint64_t offset, uint32_t *value);
-enum interrupts_change interrupts_table_write(struct interrupts *irq, unsigned bar, uint64_t offset, uint32_t value);
+enum interrupts_change interrupts_table_write(struct interrupts *irq, unsigned bar, uint64_t offset,
+                                              uint32_t value);
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps a pinned partition where it is: the fields of both GPT headers that lead to its entry, and the entry's first and last block (UEFI 2.10 section 5.3). */
+/* Keeps a pinned partition where it is: the fields of both GPT headers that lead to its entry, and the
+ * entry's first and last block (UEFI 2.10 section 5.3). */
 #include "drivers/storage/guard.h"
 
 #include "lib/strings.h"
 
-#define GPT_SIGNATURE        "EFI PART"
-#define GPT_SIGNATURE_BYTES  8
-#define GPT_HEADER_ENTRIES   72 /* PartitionEntryLBA, NumberOfPartitionEntries, SizeOfPartitionEntry */
-#define GPT_ENTRY_RANGE      32 /* StartingLBA, EndingLBA */
-#define GPT_ENTRY_MIN_BYTES  128
+#define GPT_SIGNATURE       "EFI PART"
+#define GPT_SIGNATURE_BYTES 8
+#define GPT_HEADER_ENTRIES  72 /* PartitionEntryLBA, NumberOfPartitionEntries, SizeOfPartitionEntry */
+#define GPT_ENTRY_RANGE     32 /* StartingLBA, EndingLBA */
+#define GPT_ENTRY_MIN_BYTES 128
 
 static void put_le(uint8_t *to, uint64_t value, unsigned bytes)
 {
@@ -35,7 +36,8 @@ bool guard_set(struct guard *guard, const struct handoff_volume *volume)
             __builtin_mul_overflow(volume->gpt[copy].entries_lba, (uint64_t)volume->block_bytes, &entries))
             return false;
         uint64_t skip = (uint64_t)volume->gpt[copy].entry_index * volume->gpt[copy].entry_bytes;
-        if (volume->gpt[copy].entry_bytes < GPT_ENTRY_MIN_BYTES || __builtin_add_overflow(entries, skip, &entry) ||
+        if (volume->gpt[copy].entry_bytes < GPT_ENTRY_MIN_BYTES ||
+            __builtin_add_overflow(entries, skip, &entry) ||
             !range_fits(entry, volume->gpt[copy].entry_bytes, UINT64_MAX) ||
             !range_fits(header, volume->block_bytes, UINT64_MAX))
             return false;
@@ -66,7 +68,8 @@ bool guard_allows(const struct guard *guard, uint64_t offset, const void *bytes,
         const struct guard_field *field = &guard->fields[i];
         uint64_t first = MAX(field->offset, offset);
         uint64_t end = MIN(field->offset + field->length, offset + length);
-        if (first < end && memcmp((const uint8_t *)bytes + (first - offset), field->expect + (first - field->offset), end - first))
+        if (first < end && memcmp((const uint8_t *)bytes + (first - offset),
+                                  field->expect + (first - field->offset), end - first))
             return false;
     }
     return true;

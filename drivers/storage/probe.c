@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds the driver of each disk controller that carries a volume. Controllers without one are the guest's own. */
-#include "core/log.h"
+/* Finds the driver of each disk controller that carries a volume. Controllers without one are the guest's
+ * own. */
 #include "core/probe.h"
+#include "core/log.h"
 #include "drivers/storage/nvme/nvme.h"
 #include "drivers/storage/storage.h"
+#include "guest/status_source.h"
 
-#define PCI_CLASS     0x08
-#define CLASS_NVME    0x010802u /* mass storage, non-volatile memory, NVM Express */
+#define PCI_CLASS  0x08
+#define CLASS_NVME 0x010802u /* mass storage, non-volatile memory, NVM Express */
 
 struct storage_driver {
     uint32_t class_code;
@@ -22,8 +24,10 @@ static bool take(struct pci_address at, struct report *problem)
     for (unsigned i = 0; i < ARRAY_COUNT(drivers); i++)
         if (drivers[i].class_code == class_code)
             return drivers[i].take(at, problem);
-    return report(problem, "The volume's disk is on a controller of class %06x at %02x:%02x.%x, which Shoji has no driver for.", (unsigned)class_code, at.bus, at.device,
-                  at.function);
+    return report(
+        problem,
+        "The volume's disk is on a controller of class %06x at %02x:%02x.%x, which Shoji has no driver for.",
+        (unsigned)class_code, at.bus, at.device, at.function);
 }
 
 static uint64_t storage_probe(const struct handoff *handoff)
@@ -35,7 +39,8 @@ static uint64_t storage_probe(const struct handoff *handoff)
     }
     for (unsigned i = 0; i < handoff->volume_count; i++) {
         const struct handoff_volume *volume = &handoff->volumes[i];
-        struct pci_address at = {volume->pci_segment, volume->pci_bus, volume->pci_device, volume->pci_function};
+        struct pci_address at = {volume->pci_segment, volume->pci_bus, volume->pci_device,
+                                 volume->pci_function};
         if (!storage_volumes_attached(at) && !take(at, &problem)) {
             log_line("%s", problem.text);
             return CORE_DEVICE;
@@ -45,3 +50,5 @@ static uint64_t storage_probe(const struct handoff *handoff)
 }
 
 PROBE(storage, "storage", storage_probe);
+ON_STOP(storage_keys, storage_wipe);
+STATUS_SOURCE(storage_volumes, storage_volume_status);

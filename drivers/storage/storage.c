@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Volumes and the disks that carry them. Everything but the counters, `active` and `closed` is written at start only, and read by all CPUs without a lock. */
+/* Volumes and the disks that carry them. Everything but the counters, `active` and `closed` is written at
+ * start only, and read by all CPUs without a lock. */
 #include "drivers/storage/storage.h"
 
 #include "core/log.h"
@@ -13,7 +14,7 @@ struct volume {
     struct sector_key key;
     struct handoff_volume pinned; /* without the key */
     struct guard guard;
-    struct storage_disk *disk; /* NULL: not attached */
+    struct storage_disk *disk;                   /* NULL: not attached */
     uint64_t bytes_read, bytes_written, refused; /* atomic */
 };
 
@@ -31,8 +32,7 @@ static struct volume volumes[HANDOFF_VOLUMES_MAX];
 static struct storage_disk disks[HANDOFF_VOLUMES_MAX];
 static unsigned volume_count, disk_count;
 static bool started;
-static bool closed;        /* atomic: the keys are gone or going */
-static uint32_t key_users; /* atomic: CPUs inside a transformation */
+static bool closed; /* atomic: the keys are gone or going */
 
 bool storage_start(const struct handoff *handoff)
 {
@@ -47,7 +47,8 @@ bool storage_start(const struct handoff *handoff)
         if (from->block_bytes < UNIT_BYTES || from->sector_bytes > from->block_bytes || !from->lba_count ||
             __builtin_add_overflow(from->first_lba, from->lba_count, &end))
             return false;
-        if (!sector_key_set(&volume->key, from->key, from->key_bytes, from->sector_bytes) || !guard_set(&volume->guard, from))
+        if (!sector_key_set(&volume->key, from->key, from->key_bytes, from->sector_bytes) ||
+            !guard_set(&volume->guard, from))
             return false;
         volume->pinned = *from;
         wipe(volume->pinned.key, sizeof(volume->pinned.key));
@@ -60,7 +61,8 @@ bool storage_start(const struct handoff *handoff)
 static bool lies_behind(const struct volume *volume, struct pci_address at)
 {
     const struct handoff_volume *p = &volume->pinned;
-    return p->pci_segment == at.segment && p->pci_bus == at.bus && p->pci_device == at.device && p->pci_function == at.function;
+    return p->pci_segment == at.segment && p->pci_bus == at.bus && p->pci_device == at.device &&
+           p->pci_function == at.function;
 }
 
 bool storage_has_volume(struct pci_address at)
@@ -92,28 +94,40 @@ unsigned storage_volumes_attached(struct pci_address at)
     return count;
 }
 
-static bool volume_fits(const struct volume *volume, const struct storage_identity *identity, struct report *problem)
+static bool volume_fits(const struct volume *volume, const struct storage_identity *identity,
+                        struct report *problem)
 {
     const struct handoff_volume *p = &volume->pinned;
     if (p->disk_serial[0] && strncmp(p->disk_serial, identity->serial, sizeof(p->disk_serial)))
-        return report(problem, "Volume %s belongs to the disk with serial number %s, but the disk here is %s; put the right disk in, or correct the policy.",
+        return report(problem,
+                      "Volume %s belongs to the disk with serial number %s, but the disk here is %s; put the "
+                      "right disk in, or correct the policy.",
                       p->name, p->disk_serial, identity->serial);
     if (p->block_bytes != identity->block_bytes)
-        return report(problem, "Volume %s was set up for blocks of %u bytes, but the disk is formatted with blocks of %u bytes.", p->name,
-                      (unsigned)p->block_bytes, (unsigned)identity->block_bytes);
+        return report(
+            problem,
+            "Volume %s was set up for blocks of %u bytes, but the disk is formatted with blocks of %u bytes.",
+            p->name, (unsigned)p->block_bytes, (unsigned)identity->block_bytes);
     if (!range_fits(p->first_lba, p->lba_count, identity->blocks))
-        return report(problem, "Volume %s ends behind the end of its disk; check first-lba and lba-count in the policy.", p->name);
+        return report(
+            problem,
+            "Volume %s ends behind the end of its disk; check first-lba and lba-count in the policy.",
+            p->name);
     return true;
 }
 
 struct storage_disk *storage_attach(const struct storage_identity *identity, struct report *problem)
 {
     if (disk_count == ARRAY_COUNT(disks)) {
-        (void)report(problem, "There are more disks with volumes than Shoji can carry (%u).", (unsigned)ARRAY_COUNT(disks));
+        (void)report(problem, "There are more disks with volumes than Shoji can carry (%u).",
+                     (unsigned)ARRAY_COUNT(disks));
         return NULL;
     }
     struct storage_disk *disk = &disks[disk_count];
-    *disk = (struct storage_disk){.at = identity->at, .unit = identity->unit, .block_bytes = identity->block_bytes, .blocks = identity->blocks};
+    *disk = (struct storage_disk){.at = identity->at,
+                                  .unit = identity->unit,
+                                  .block_bytes = identity->block_bytes,
+                                  .blocks = identity->blocks};
     for (unsigned i = 0; i < volume_count; i++) {
         if (!lies_behind(&volumes[i], identity->at) || volumes[i].pinned.namespace_id != identity->unit)
             continue;
@@ -147,7 +161,8 @@ static uint64_t next_run(const struct storage_disk *disk, uint64_t lba, uint64_t
 bool storage_touches(const struct storage_disk *disk, uint64_t lba, uint64_t count)
 {
     for (unsigned i = 0; disk && i < disk->count; i++)
-        if (ranges_overlap(lba, count, disk->volumes[i]->pinned.first_lba, disk->volumes[i]->pinned.lba_count))
+        if (ranges_overlap(lba, count, disk->volumes[i]->pinned.first_lba,
+                           disk->volumes[i]->pinned.lba_count))
             return true;
     return false;
 }
@@ -165,12 +180,16 @@ bool storage_within(const struct storage_disk *disk, uint64_t lba, uint64_t coun
     return true;
 }
 
-bool storage_transform(struct storage_disk *disk, enum storage_direction direction, uint64_t lba, void *buffer, size_t bytes)
+static bool keys_gone(void)
+{
+    return __atomic_load_n(&closed, __ATOMIC_SEQ_CST);
+}
+
+bool storage_transform(struct storage_disk *disk, enum storage_direction direction, uint64_t lba,
+                       void *buffer, size_t bytes)
 {
     uint8_t *at = buffer;
-    __atomic_add_fetch(&key_users, 1, __ATOMIC_SEQ_CST);
-    bool open = !__atomic_load_n(&closed, __ATOMIC_SEQ_CST);
-    for (uint64_t left = bytes / disk->block_bytes; open && left;) {
+    for (uint64_t left = bytes / disk->block_bytes; left && !keys_gone();) {
         struct volume *volume;
         uint64_t run = next_run(disk, lba, left, &volume);
         size_t length = run * disk->block_bytes;
@@ -180,14 +199,16 @@ bool storage_transform(struct storage_disk *disk, enum storage_direction directi
                 sector_encrypt(&volume->key, unit, at, at, length);
             else
                 sector_decrypt(&volume->key, unit, at, at, length);
-            __atomic_add_fetch(direction == STORAGE_ENCRYPT ? &volume->bytes_written : &volume->bytes_read, length, __ATOMIC_RELAXED);
+            __atomic_add_fetch(direction == STORAGE_ENCRYPT ? &volume->bytes_written : &volume->bytes_read,
+                               length, __ATOMIC_RELAXED);
         }
         at += length;
         lba += run;
         left -= run;
     }
-    __atomic_sub_fetch(&key_users, 1, __ATOMIC_SEQ_CST);
-    return open;
+    /* What was transformed while the keys were being wiped is nonsense, and says so here. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return !keys_gone();
 }
 
 /* Are all blocks outside volumes in the EFI system partition? */
@@ -209,7 +230,7 @@ enum storage_verdict storage_write_verdict(const struct storage_disk *disk, uint
 {
     if (!disk || !disk->count)
         return STORAGE_PASS;
-    if (__atomic_load_n(&closed, __ATOMIC_SEQ_CST) && storage_touches(disk, lba, count))
+    if (keys_gone() && storage_touches(disk, lba, count))
         return STORAGE_DENY;
     if (disk->elsewhere_deny && !rest_is_esp(disk, lba, count))
         return STORAGE_DENY;
@@ -264,7 +285,8 @@ void storage_volume_status(unsigned index, struct status_volume *out)
         return;
     const struct volume *volume = &volumes[index];
     const struct handoff_volume *p = &volume->pinned;
-    static_assert(sizeof(out->name) == sizeof(p->name) && sizeof(out->disk_serial) == sizeof(p->disk_serial), "copied whole");
+    static_assert(sizeof(out->name) == sizeof(p->name) && sizeof(out->disk_serial) == sizeof(p->disk_serial),
+                  "copied whole");
     memcpy(out->name, p->name, sizeof(out->name));
     memcpy(out->luks_uuid, p->luks_uuid.bytes, sizeof(out->luks_uuid));
     memcpy(out->disk_serial, p->disk_serial, sizeof(out->disk_serial));
@@ -286,8 +308,6 @@ void storage_volume_status(unsigned index, struct status_volume *out)
 void storage_wipe(void)
 {
     __atomic_store_n(&closed, true, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&key_users, __ATOMIC_SEQ_CST))
-        __builtin_ia32_pause();
     for (unsigned i = 0; i < volume_count; i++)
         sector_key_wipe(&volumes[i].key);
 }

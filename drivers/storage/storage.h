@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every kind of disk shares: which blocks belong to a volume, their transformation, what may be written, and the counters. A disk is a range of logical blocks
- * behind one PCI function; how commands reach it (NVMe, AHCI, IDE, USB) is the driver's own matter. */
+/* What every kind of disk shares: which blocks belong to a volume, their transformation, what may be written,
+ * and the counters. A disk is a range of logical blocks behind one PCI function; how commands reach it (NVMe,
+ * AHCI, IDE, USB) is the driver's own matter. */
 #ifndef SHOJI_DRIVERS_STORAGE_H
 #define SHOJI_DRIVERS_STORAGE_H
 
@@ -25,11 +26,13 @@ enum storage_direction { STORAGE_ENCRYPT, STORAGE_DECRYPT };
 
 enum storage_verdict {
     STORAGE_PASS,  /* may be written as it is                                                             */
-    STORAGE_CHECK, /* pinned partition-table fields are in the range: ask storage_content_allowed on a private copy */
-    STORAGE_DENY,  /* the policy denies it, or the keys are gone                                              */
+    STORAGE_CHECK, /* pinned partition-table fields are in the range: ask storage_content_allowed on a private
+                      copy */
+    STORAGE_DENY,  /* the policy denies it, or the keys are gone  */
 };
 
-/* Takes the volumes and keys of the hand-off. Called by each driver's probe; the first call counts. False: a key cannot be used. */
+/* Takes the volumes and keys of the hand-off. Called by each driver's probe; the first call counts. False: a
+ * key cannot be used. */
 bool storage_start(const struct handoff *handoff) must_check;
 
 /* True when a volume of the hand-off lies behind this function, so that a driver must mediate it. */
@@ -38,10 +41,13 @@ bool storage_has_volume(struct pci_address at);
 /* True when a volume lies on this unit of it. */
 bool storage_unit_has_volume(struct pci_address at, uint32_t unit);
 
-/* Binds the volumes of one disk to it after their pinned identity has been checked (serial, block size, range). NULL with a sentence when it is another disk. */
-struct storage_disk *storage_attach(const struct storage_identity *identity, struct report *problem) must_check;
+/* Binds the volumes of one disk to it after their pinned identity has been checked (serial, block size,
+ * range). NULL with a sentence when it is another disk. */
+struct storage_disk *storage_attach(const struct storage_identity *identity,
+                                    struct report *problem) must_check;
 
-/* How many of the volumes have a disk. A driver's probe that cannot attach all volumes of its function fails the launch. */
+/* How many of the volumes have a disk. A driver's probe that cannot attach all volumes of its function fails
+ * the launch. */
 unsigned storage_volumes_attached(struct pci_address at);
 unsigned storage_volumes_expected(struct pci_address at);
 
@@ -49,17 +55,21 @@ unsigned storage_volumes_expected(struct pci_address at);
 bool storage_touches(const struct storage_disk *disk, uint64_t lba, uint64_t count);
 bool storage_within(const struct storage_disk *disk, uint64_t lba, uint64_t count);
 
-/* Transforms in place those blocks of the buffer that lie in a volume; bytes is a multiple of the block. Between simd_begin() and simd_end(). False, and nothing is
- * transformed, once the keys have been wiped. */
-bool storage_transform(struct storage_disk *disk, enum storage_direction direction, uint64_t lba, void *buffer, size_t bytes) must_check;
+/* Transforms in place those blocks of the buffer that lie in a volume; bytes is a multiple of the block.
+ * Between simd_begin() and simd_end(). False, and nothing is transformed, once the keys have been wiped. */
+bool storage_transform(struct storage_disk *disk, enum storage_direction direction, uint64_t lba,
+                       void *buffer, size_t bytes) must_check;
 
 /* May these blocks be written? */
 enum storage_verdict storage_write_verdict(const struct storage_disk *disk, uint64_t lba, uint64_t count);
 
-/* Does this piece of a write, which begins at `lba` of the disk, leave every pinned field of the partition table as it is? */
-bool storage_content_allowed(const struct storage_disk *disk, uint64_t lba, const void *buffer, size_t bytes) must_check;
+/* Does this piece of a write, which begins at `lba` of the disk, leave every pinned field of the partition
+ * table as it is? */
+bool storage_content_allowed(const struct storage_disk *disk, uint64_t lba, const void *buffer,
+                             size_t bytes) must_check;
 
-/* May the blocks be deallocated? Inside volumes the policy's `discard` decides; a range that crosses an edge or touches pinned fields is not discarded. */
+/* May the blocks be deallocated? Inside volumes the policy's `discard` decides; a range that crosses an edge
+ * or touches pinned fields is not discarded. */
 bool storage_discard_allowed(const struct storage_disk *disk, uint64_t lba, uint64_t count);
 
 /* Counts a refused command; and tells whether the disk's controller is enabled now. */
@@ -69,7 +79,7 @@ void storage_set_active(struct storage_disk *disk, bool active);
 /* For the hypercall: the index-th volume of the hand-off (zeroes for any other). */
 void storage_volume_status(unsigned index, struct status_volume *out);
 
-/* Wipes all keys; from then on nothing in a volume can be read or written. Before reset and power-off. */
+/* Wipes all keys; from then on nothing in a volume can be read or written. Before reset, power-off and at a panic: takes no lock, waits for nobody. */
 void storage_wipe(void);
 
 #endif

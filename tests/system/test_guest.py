@@ -1,36 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian at work under Shoji: fio with verification, CPUs going and coming, kexec, and registers that must not be there."""
 import json
+import re
 
 from testbed import luks
-from testbed.disk import DATA_UUID, encrypted_disk, policy
+from testbed.disk import encrypted_disk
+from testbed.tools import BUILD
+from testbed.volumes import DATA_DEVICE, boot_with_data, disk_with_data_volume
 from test_boot import BOOT_TIMEOUT, boot
 
-DATA_VOLUME = f"\n[volume data]\nmatch = partuuid:{DATA_UUID}\nheader = \\EFI\\shoji\\data.luks\nunlock = passphrase\n"
-DATA = "/dev/disk/by-partuuid/" + DATA_UUID
+EFER, VM_CR, VM_HSAVE_PA = 0xC0000080, 0xC0010114, 0xC0010117
+EFER_SVME = 1 << 12
 
-
-def disk_with_data_volume(folder):
-    """Root and a second volume, the partition for fio."""
-    disk = encrypted_disk(folder / "disk.img", policy() + DATA_VOLUME)
-    blank, header = folder / "blank.img", folder / "data.luks"
-    with open(blank, "wb") as image:
-        image.truncate(256 << 20)
-    luks.format_header(blank, header)
-    for name in ("data.luks", "data.luks.bak"):
-        disk.put(f"/EFI/shoji/{name}", header)
-    return disk
-
-
-def boot_with_data(start, disk, **options):
-    machine = start(disk, **options)
-    machine.unlock(luks.PASSPHRASE)
-    machine.unlock(luks.PASSPHRASE, volume="data")
-    machine.login(BOOT_TIMEOUT)
-    return machine
-
-
-FIO = "fio --name=verify --filename=" + DATA + " --verify=crc32c --verify_fatal=1 --ioengine=libaio --output-format=terse"
+FIO = "fio --name=verify --filename=" + DATA_DEVICE + " --verify=crc32c --verify_fatal=1 --ioengine=libaio --output-format=terse"
 FIO_JOBS = [
     "--rw=randwrite --bs=512 --iodepth=1 --direct=1 --size=1M",
     "--rw=randwrite --bs=4k --iodepth=64 --direct=1 --size=32M",
@@ -41,7 +23,9 @@ FIO_JOBS = [
 
 
 def test_fio_verify(folder, start):
-    machine = boot_with_data(start, disk_with_data_volume(folder), cpus=2)
+    machine = start(disk_with_data_volume(folder), cpus=2)
+    boot_with_data(machine)
+    machine.login(BOOT_TIMEOUT)
     for job in FIO_JOBS:
         machine.shell(f"{FIO} {job}", timeout=900)
     volumes = json.loads(machine.shell("shojictl status --json"))["volumes"]
@@ -76,10 +60,34 @@ def test_kexec(folder, start):
     machine.power_off()
 
 
-def test_the_log_port_is_hidden_and_has_no_secret(folder, start):
-    machine = boot(start, encrypted_disk(folder / "disk.img"), cpus=1)
+def msr_read(machine, number):
+    """The exit status of reading an MSR: 0, or 1 for #GP."""
+    return machine.shell(f"dd if=/dev/cpu/0/msr of=/tmp/msr bs=8 count=1 iflag=skip_bytes skip=$(({number:#x}))", check=False)[0]
+
+
+def test_what_the_guest_must_not_see_or_reach(folder, start):
+    disk = encrypted_disk(folder / "disk.img")
+    disk.put("/instructions", BUILD / "tests" / "instructions")
+    machine = boot(start, disk, cpus=1)
+    assert machine.shell("/boot/efi/instructions", check=False) == (0, "done\n")
+
+    machine.shell("modprobe msr")
+    assert msr_read(machine, EFER) == 0
+    efer = int(machine.shell("od -An -tu8 /tmp/msr"))
+    assert not efer & EFER_SVME
+    for number in (VM_CR, VM_HSAVE_PA):
+        assert msr_read(machine, number) == 1, f"MSR {number:#x} can be read"
+    value = "".join(f"\\x{byte:02x}" for byte in (efer | EFER_SVME).to_bytes(8, "little"))
+    status, _ = machine.shell(f"printf '{value}' | dd of=/dev/cpu/0/msr bs=8 count=1 oflag=seek_bytes seek=$(({EFER:#x}))", check=False)
+    assert status == 1, "EFER.SVME can be set"
+
     assert machine.shell("grep -c 16550A /proc/tty/driver/serial").strip() == "1"
     assert machine.log().strip(), "nothing came out of the log port"
     assert luks.PASSPHRASE + "\n" not in machine.log()
     assert machine.shell("shojictl log").strip()
+
+    block = int(re.search(r"block at ([0-9a-f]+)", machine.log())[1], 16)
+    page = machine.shell(f"dd if=/dev/mem bs=4096 skip={block >> 12} count=1 2>/dev/null | od -An -v -tx1 | tr -d ' \\n'")
+    assert page == "ff" * 4096, "the hypervisor's memory can be read"
+    assert json.loads(machine.shell("shojictl status --json"))["blocked_accesses"] >= 512
     machine.power_off()

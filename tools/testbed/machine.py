@@ -53,6 +53,7 @@ class Machine:
                    "-qmp", f"unix:{qmp},server=on,wait=off"] + ([] if reboot else ["-no-reboot"])
         (self.folder / "command").write_text(shlex.join(command) + "\n")
         self.text, self.position, self.ended = "", 0, False
+        self.arrivals = []  # (length of the text, when it was that long)
         self.changed = threading.Condition()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(self.folder / "qemu.err").open("wb"))
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -96,6 +97,7 @@ class Machine:
                 with self.changed:
                     self.text += held[:cut].decode("utf-8", "replace").replace("\r", "")
                     held = held[cut:]
+                    self.arrivals.append((len(self.text), time.monotonic()))
                     self.changed.notify_all()
         with self.changed:
             self.ended = True
@@ -133,6 +135,10 @@ class Machine:
     def expect_words(self, words, timeout=60):
         """Waits for a sentence's words in the firmware's output, wherever its 80 columns may have broken them."""
         return self.expect(r"\s*".join(re.escape(letter) for letter in words if not letter.isspace()), timeout)
+
+    def time_of_last_match(self):
+        """When the end of the last match came out of COM1."""
+        return next(when for length, when in self.arrivals if length >= self.position)
 
     def unlock(self, passphrase, volume="root", timeout=90):
         """Answers the loader's prompt."""

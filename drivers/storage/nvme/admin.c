@@ -5,8 +5,8 @@
 #include "guest/memory.h"
 #include "lib/strings.h"
 
-#define STATUS_CODE_MASK     0x7ff
-#define ABORT_NOT_DONE       1u
+#define STATUS_CODE_MASK 0x7ff
+#define ABORT_NOT_DONE   1u
 
 bool completion_good(const struct nvme_completion *completion)
 {
@@ -94,7 +94,8 @@ static nvme_status abort_prepare(struct nvme_sq *sq, struct nvme_slot *slot, con
 }
 
 /* Doorbell Buffer Config is ours: the device never sees it. */
-static nvme_status doorbell_buffer_prepare(struct nvme_sq *sq, struct nvme_slot *slot, const struct nvme_command *guest)
+static nvme_status doorbell_buffer_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
+                                           const struct nvme_command *guest)
 {
     struct nvme_controller *controller = sq->controller;
     if ((guest->prp1 | guest->prp2) & PAGE_MASK || !guest_memory_is_ram(guest->prp1, PAGE_SIZE) ||

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A memory BAR that is trapped: the guest sizes and moves a shadow, the real one follows when memory decoding is on. */
+/* A memory BAR that is trapped: the guest sizes and moves a shadow, the real one follows when memory decoding
+ * is on. */
 #include "core/memory.h"
 #include "drivers/storage/nvme/nvme.h"
 
@@ -52,19 +53,22 @@ bool bar_start(struct nvme_bar *bar, struct nvme_controller *controller, unsigne
     pci_write(controller->at, PCI_COMMAND, 2, command);
     if (!bar->real || bar->size < PAGE_SIZE || bar->real & (bar->size - 1))
         return false;
-    bar->region = (struct mmio_region){.base = bar->real, .length = bar->size, .access = registers_access, .owner = bar};
+    bar->region = (struct mmio_region){
+        .base = bar->real, .length = bar->size, .access = registers_access, .owner = bar};
     bar->map = device_map(bar->real, bar->size);
     return bar->map != NULL;
 }
 
 bool bar_owns(const struct nvme_bar *bar, unsigned offset)
 {
-    return offset == (unsigned)PCI_BAR(bar->number) || (bar->wide && offset == (unsigned)PCI_BAR(bar->number + 1));
+    return offset == (unsigned)PCI_BAR(bar->number) ||
+           (bar->wide && offset == (unsigned)PCI_BAR(bar->number + 1));
 }
 
 uint32_t bar_view(const struct nvme_bar *bar, unsigned offset)
 {
-    return offset == (unsigned)PCI_BAR(bar->number) ? (uint32_t)bar->guest | bar->type : (uint32_t)(bar->guest >> 32);
+    return offset == (unsigned)PCI_BAR(bar->number) ? (uint32_t)bar->guest | bar->type
+                                                    : (uint32_t)(bar->guest >> 32);
 }
 
 void bar_write(struct nvme_bar *bar, unsigned offset, uint32_t value)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bounce pool: hypervisor pages that devices read ciphertext from and write data to. Shared by all controllers; taken at start, so that a command never fails for
- * want of memory: the largest one fits, and others wait. */
+/* The bounce pool: hypervisor pages that devices read ciphertext from and write data to. Shared by all
+ * controllers; taken at start, so that a command never fails for want of memory: the largest one fits, and
+ * others wait. */
 #include "core/memory.h"
 #include "drivers/storage/nvme/nvme.h"
 
-#define POOL_BYTES_MAX   MIB(12)
-#define POOL_BYTES_MIN   MIB(2)
-#define POOL_SHARE       3 /* of the memory that is left, at most one part in this many */
+#define POOL_BYTES_MAX MIB(12)
+#define POOL_BYTES_MIN MIB(2)
+#define POOL_SHARE     3 /* of the memory that is left, at most one part in this many */
 static_assert(POOL_BYTES_MIN >= 2 * NVME_TRANSFER_MAX, "the largest command fits");
 
 static struct {
@@ -57,4 +58,3 @@ void bounce_release(const uint64_t *physical, unsigned count)
         pool.stack[pool.free++] = (uint16_t)((physical[i] - pool.physical) / PAGE_SIZE);
     spin_unlock(&pool.lock);
 }
-

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The busy table: guest pages that a device writes ciphertext into right now. A page in two such commands would be decrypted twice, so the second one is bounced. */
+/* The busy table: guest pages that a device writes ciphertext into right now. A page in two such commands
+ * would be decrypted twice, so the second one is bounced. */
 #include "drivers/storage/nvme/nvme.h"
 
 #define BUSY_ROWS 4096 /* a power of two */

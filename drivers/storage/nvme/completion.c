@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Completion: what the device posted is finished (decrypted, copied, filtered), shown in the guest's own queue, and the guest's vector raised. */
+/* Completion: what the device posted is finished (decrypted, copied, filtered), shown in the guest's own
+ * queue, and the guest's vector raised. */
 #include "core/device.h"
 #include "core/log.h"
 #include "drivers/storage/nvme/nvme.h"
@@ -56,7 +57,8 @@ static struct nvme_slot *slot_of(struct nvme_cq *cq, const struct nvme_completio
 
 static void finish(struct nvme_sq *sq, struct nvme_slot *slot, struct nvme_completion *completion)
 {
-    const struct nvme_operation *operation = sq->id ? io_operation(slot->guest_opcode) : admin_operation(slot->guest_opcode);
+    const struct nvme_operation *operation =
+        sq->id ? io_operation(slot->guest_opcode) : admin_operation(slot->guest_opcode);
     if (slot->decoy) {
         completion->status = (uint16_t)(slot->status << 1);
         completion->result = slot->result;
@@ -70,8 +72,9 @@ static bool complete(struct nvme_cq *cq, struct nvme_completion *completion)
 {
     struct nvme_slot *slot = slot_of(cq, completion);
     if (!slot) {
-        log_line("nvme %02x:%02x.%x: the device completed a command that it was not given (queue %u, id %u)", cq->controller->at.bus,
-                 cq->controller->at.device, cq->controller->at.function, completion->sq_id, completion->cid);
+        log_line("nvme %02x:%02x.%x: the device completed a command that it was not given (queue %u, id %u)",
+                 cq->controller->at.bus, cq->controller->at.device, cq->controller->at.function,
+                 completion->sq_id, completion->cid);
         return false;
     }
     struct nvme_sq *sq = &cq->controller->sq[completion->sq_id];
@@ -154,11 +157,13 @@ unsigned controller_claim(void *owner, unsigned cpu)
         return 0;
     for (unsigned i = 0; i < NVME_QUEUES_MAX; i++) {
         struct nvme_cq *cq = &controller->cq[i];
-        if (!__atomic_load_n(&cq->used, __ATOMIC_ACQUIRE) || interrupts_cpu(&controller->irq, cq->vector) != cpu)
+        if (!__atomic_load_n(&cq->used, __ATOMIC_ACQUIRE) ||
+            interrupts_cpu(&controller->irq, cq->vector) != cpu)
             continue;
         spin_lock(&cq->lock);
         unsigned taken = cq_sweep_locked(cq);
-        claimed += taken ? taken : cq->owed || cq->wants_room; /* its message came after a sweep that needed none */
+        claimed +=
+            taken ? taken : cq->owed || cq->wants_room; /* its message came after a sweep that needed none */
         cq->owed = false;
         spin_unlock(&cq->lock);
     }
@@ -176,10 +181,12 @@ void controller_mode_changed(struct nvme_controller *controller)
         bool good = cq_watch_update(cq);
         spin_unlock(&cq->lock);
         if (!good)
-            log_line("nvme %02x:%02x.%x: completion queue %u cannot be watched; its completions will not be seen", controller->at.bus,
-                     controller->at.device, controller->at.function, i);
+            log_line(
+                "nvme %02x:%02x.%x: completion queue %u cannot be watched; its completions will not be seen",
+                controller->at.bus, controller->at.device, controller->at.function, i);
     }
-    /* With pin interrupts the completions stay where they are until the guest looks: taking them would drop the pin before it was seen. */
+    /* With pin interrupts the completions stay where they are until the guest looks: taking them would drop
+     * the pin before it was seen. */
     if (interrupts_enabled(&controller->irq))
         controller_sweep(controller);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The controller's PCI configuration space: trapped BARs, memory decoding and message interrupts are shadowed; I/O decoding, function-level reset and virtual functions, which would
- * lead around the mediator, are hidden; the rest is the device's own. */
+/* The controller's PCI configuration space: trapped BARs, memory decoding and message interrupts are
+ * shadowed; I/O decoding, function-level reset and virtual functions, which would lead around the mediator,
+ * are hidden; the rest is the device's own. */
 #include "core/log.h"
 #include "drivers/storage/nvme/nvme.h"
 
@@ -62,7 +63,8 @@ static struct nvme_bar *bar_numbered(struct nvme_controller *controller, unsigne
 static void attach(struct nvme_controller *controller)
 {
     __atomic_store_n(&controller->registers, controller->bars[0].map, __ATOMIC_RELEASE);
-    struct nvme_bar *table = controller->irq.msix ? bar_numbered(controller, controller->irq.table_bar) : NULL;
+    struct nvme_bar *table =
+        controller->irq.msix ? bar_numbered(controller, controller->irq.table_bar) : NULL;
     if (table)
         interrupts_attach(&controller->irq, table->map + controller->irq.table_offset);
 }
@@ -76,16 +78,22 @@ bool config_start(struct nvme_controller *controller, struct report *problem)
     if (!interrupts_start(&controller->irq, at))
         return report(problem, "There is not enough memory for the NVMe controller's interrupts.");
     if (!bar_start(&controller->bars[0], controller, 0))
-        return report(problem, "The NVMe controller %02x:%02x.%x has no usable registers; check the firmware's PCI settings.", at.bus, at.device, at.function);
+        return report(
+            problem,
+            "The NVMe controller %02x:%02x.%x has no usable registers; check the firmware's PCI settings.",
+            at.bus, at.device, at.function);
     controller->bar_count = 1;
     if (controller->irq.msix && controller->irq.table_bar != 0) {
         if (!bar_start(&controller->bars[1], controller, controller->irq.table_bar))
-            return report(problem, "The MSI-X table of NVMe controller %02x:%02x.%x cannot be mapped.", at.bus, at.device, at.function);
+            return report(problem, "The MSI-X table of NVMe controller %02x:%02x.%x cannot be mapped.",
+                          at.bus, at.device, at.function);
         controller->bar_count = 2;
     }
-    struct nvme_bar *table = controller->irq.msix ? bar_numbered(controller, controller->irq.table_bar) : NULL;
+    struct nvme_bar *table =
+        controller->irq.msix ? bar_numbered(controller, controller->irq.table_bar) : NULL;
     if (table && !range_fits(controller->irq.table_offset, controller->irq.vectors * 16ull, table->size))
-        return report(problem, "The MSI-X table of NVMe controller %02x:%02x.%x lies outside its registers.", at.bus, at.device, at.function);
+        return report(problem, "The MSI-X table of NVMe controller %02x:%02x.%x lies outside its registers.",
+                      at.bus, at.device, at.function);
     attach(controller);
     return true;
 }
@@ -96,19 +104,23 @@ static void write_command(struct nvme_controller *controller)
     bool memory = controller->command & COMMAND_MEMORY;
     for (unsigned i = 0; memory && i < controller->bar_count; i++) {
         if (!bar_place(&controller->bars[i])) {
-            log_line("nvme %02x:%02x.%x: BAR %u cannot be trapped at %llx; the device's memory decoding stays off", controller->at.bus,
-                     controller->at.device, controller->at.function, controller->bars[i].number, (unsigned long long)controller->bars[i].guest);
+            log_line(
+                "nvme %02x:%02x.%x: BAR %u cannot be trapped at %llx; the device's memory decoding stays off",
+                controller->at.bus, controller->at.device, controller->at.function,
+                controller->bars[i].number, (unsigned long long)controller->bars[i].guest);
             memory = false;
         }
     }
     if (memory)
         attach(controller);
-    /* While it runs, completions still need its doorbells: the guest's own accesses are answered as if decoding were off. */
+    /* While it runs, completions still need its doorbells: the guest's own accesses are answered as if
+     * decoding were off. */
     if (!(controller->command & COMMAND_MEMORY) && controller->state != NVME_STOPPED)
         memory = true;
     for (unsigned i = 0; !memory && i < controller->bar_count; i++)
         bar_remove(&controller->bars[i]);
-    pci_write(controller->at, PCI_COMMAND, 2, (controller->command & ~COMMAND_MEMORY) | (memory ? COMMAND_MEMORY : 0));
+    pci_write(controller->at, PCI_COMMAND, 2,
+              (controller->command & ~COMMAND_MEMORY) | (memory ? COMMAND_MEMORY : 0));
 }
 
 static uint32_t view(struct nvme_controller *controller, unsigned offset)
@@ -148,7 +160,8 @@ static void power_on(struct nvme_controller *controller)
     interrupts_restore(&controller->irq);
 }
 
-/* Registers whose real write is guarded. `offset` and `bytes` are the guest's own, so that write-one-to-clear bits beside them are left alone. */
+/* Registers whose real write is guarded. `offset` and `bytes` are the guest's own, so that write-one-to-clear
+ * bits beside them are left alone. */
 static void write_through(struct nvme_controller *controller, unsigned offset, unsigned bytes, uint32_t value)
 {
     unsigned aligned = offset & ~3u, shift = (offset % 4) * 8;
@@ -163,7 +176,8 @@ static void write_through(struct nvme_controller *controller, unsigned offset, u
         power_on(controller);
 }
 
-static void write_locked(struct nvme_controller *controller, unsigned offset, unsigned bytes, uint32_t value, uint32_t whole)
+static void write_locked(struct nvme_controller *controller, unsigned offset, unsigned bytes, uint32_t value,
+                         uint32_t whole)
 {
     unsigned aligned = offset & ~3u;
     for (unsigned i = 0; i < controller->bar_count; i++) {
@@ -205,7 +219,8 @@ void config_write(void *owner, unsigned offset, unsigned bytes, uint32_t value)
 
 bool config_trap(struct nvme_controller *controller)
 {
-    controller->trap = (struct pci_trap){.address = controller->at, .read = config_read, .write = config_write, .owner = controller};
+    controller->trap = (struct pci_trap){
+        .address = controller->at, .read = config_read, .write = config_write, .owner = controller};
     controller->claim = (struct nmi_claim){.sweep = controller_claim, .owner = controller};
     bool trapped = true;
     for (unsigned i = 0; i < controller->bar_count; i++)

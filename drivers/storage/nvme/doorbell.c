@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Doorbells: the trapped registers, and the shadow doorbell and event index pages of Doorbell Buffer Config (NVMe Base 1.3 section 5.7), which save the guest most
- * of its doorbell exits. The pages are the guest's: what it scribbles there can only hurt its own queues. */
+/* Doorbells: the trapped registers, and the shadow doorbell and event index pages of Doorbell Buffer Config
+ * (NVMe Base 1.3 section 5.7), which save the guest most of its doorbell exits. The pages are the guest's:
+ * what it scribbles there can only hurt its own queues. */
 #include "core/log.h"
 #include "drivers/storage/nvme/nvme.h"
 #include "guest/memory.h"
@@ -44,11 +45,14 @@ static void event_write(uint64_t address, uint32_t value)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static void log_odd(const struct nvme_controller *controller, bool *logged, const char *kind, unsigned id, uint32_t value)
+static void log_odd(const struct nvme_controller *controller, bool *logged, const char *kind, unsigned id,
+                    uint32_t value)
 {
     if (!*logged)
-        log_line("nvme %02x:%02x.%x: the guest set the doorbell of %s queue %u to %u, which is not in the queue; ignored", controller->at.bus,
-                 controller->at.device, controller->at.function, kind, id, (unsigned)value);
+        log_line("nvme %02x:%02x.%x: the guest set the doorbell of %s queue %u to %u, which is not in the "
+                 "queue; ignored",
+                 controller->at.bus, controller->at.device, controller->at.function, kind, id,
+                 (unsigned)value);
     *logged = true;
 }
 
@@ -56,7 +60,8 @@ bool doorbell_refresh_tail(struct nvme_sq *sq)
 {
     uint32_t tail;
     if (!sq->live || !has_shadow(sq->controller, sq->id) ||
-        !shadow_read(sq->controller->shadow_page + sq_offset(sq->controller, sq->id), &tail) || tail == sq->guest_tail)
+        !shadow_read(sq->controller->shadow_page + sq_offset(sq->controller, sq->id), &tail) ||
+        tail == sq->guest_tail)
         return false;
     if (tail >= sq->guest_entries) {
         log_odd(sq->controller, &sq->odd_doorbell, "submission", sq->id, tail);
@@ -70,7 +75,8 @@ bool doorbell_refresh_head(struct nvme_cq *cq)
 {
     uint32_t head;
     if (!cq->live || !has_shadow(cq->controller, cq->id) ||
-        !shadow_read(cq->controller->shadow_page + cq_offset(cq->controller, cq->id), &head) || head == cq->guest_head)
+        !shadow_read(cq->controller->shadow_page + cq_offset(cq->controller, cq->id), &head) ||
+        head == cq->guest_head)
         return false;
     if (head >= cq->guest_entries) {
         log_odd(cq->controller, &cq->odd_doorbell, "completion", cq->id, head);
@@ -80,7 +86,8 @@ bool doorbell_refresh_head(struct nvme_cq *cq)
     return true;
 }
 
-/* An index one behind the guest's position is not passed before a whole lap; one at the position is passed at once. */
+/* An index one behind the guest's position is not passed before a whole lap; one at the position is passed at
+ * once. */
 static uint32_t event_index(uint32_t position, uint32_t entries, bool ring)
 {
     return ring ? position : position ? position - 1 : entries - 1;
@@ -89,13 +96,15 @@ static uint32_t event_index(uint32_t position, uint32_t entries, bool ring)
 void doorbell_event_tail(struct nvme_sq *sq, bool ring)
 {
     if (sq->live && has_shadow(sq->controller, sq->id))
-        event_write(sq->controller->event_page + sq_offset(sq->controller, sq->id), event_index(sq->guest_tail, sq->guest_entries, ring));
+        event_write(sq->controller->event_page + sq_offset(sq->controller, sq->id),
+                    event_index(sq->guest_tail, sq->guest_entries, ring));
 }
 
 void doorbell_event_head(struct nvme_cq *cq, bool ring)
 {
     if (cq->live && has_shadow(cq->controller, cq->id))
-        event_write(cq->controller->event_page + cq_offset(cq->controller, cq->id), event_index(cq->guest_head, cq->guest_entries, ring));
+        event_write(cq->controller->event_page + cq_offset(cq->controller, cq->id),
+                    event_index(cq->guest_head, cq->guest_entries, ring));
 }
 
 void doorbell_restart_sq(struct nvme_sq *sq)

@@ -1,43 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Get and Set Features: a table of those that are harmless; the number of queues is bounded by what Shoji carries. */
+/* Get and Set Features: a table of those that are harmless; the number of queues is bounded by what Shoji
+ * carries. */
 #include "drivers/storage/nvme/nvme.h"
 
-#define FEATURE_ID(dword)      ((dword)&0xff)
-#define FEATURE_SELECT(dword)  ((dword) >> 8 & 7)
-#define SELECT_CAPABILITIES    3
-#define QUEUES_COUNT(n)        ((n)&0xffff)
-#define QUEUES_INVALID         0xffff
-#define FEATURES_MAX           0x81
+#define FEATURE_ID(dword)     ((dword)&0xff)
+#define FEATURE_SELECT(dword) ((dword) >> 8 & 7)
+#define SELECT_CAPABILITIES   3
+#define QUEUES_COUNT(n)       ((n)&0xffff)
+#define QUEUES_INVALID        0xffff
+#define FEATURES_MAX          0x81
 
 struct feature {
     bool known, may_set;
     uint16_t bytes; /* of data */
 };
 static const struct feature features[FEATURES_MAX] = {
-    [0x01] = {true, true, 0}, /* arbitration */
-    [0x02] = {true, true, 0}, /* power management */
-    [0x04] = {true, true, 0}, /* temperature threshold */
-    [0x05] = {true, true, 0}, /* error recovery */
-    [0x06] = {true, true, 0}, /* volatile write cache */
-    [FEATURE_QUEUES] = {true, true, 0},
-    [0x08] = {true, true, 0}, /* interrupt coalescing */
-    [0x09] = {true, true, 0}, /* interrupt vector configuration */
-    [0x0a] = {true, true, 0}, /* write atomicity */
-    [0x0b] = {true, true, 0}, /* asynchronous events */
-    [FEATURE_APST] = {true, true, 256},
-    [FEATURE_TIMESTAMP] = {true, true, 8},
-    [0x0f] = {true, true, 0}, /* keep alive timer */
-    [0x10] = {true, true, 0}, /* thermal management */
-    [0x11] = {true, true, 0}, /* non-operational power states */
-    [0x12] = {true, true, 0}, /* read recovery level */
-    [FEATURE_HOST] = {true, true, 512},
-    [0x19] = {true, true, 0}, /* I/O command set profile */
-    [0x80] = {true, true, 0}, /* software progress marker */
+    [0x01] = {true, true, 0},                                     /* arbitration */
+    [0x02] = {true, true, 0},                                     /* power management */
+    [0x04] = {true, true, 0},                                     /* temperature threshold */
+    [0x05] = {true, true, 0},                                     /* error recovery */
+    [0x06] = {true, true, 0},                                     /* volatile write cache */
+    [FEATURE_QUEUES] = {true, true, 0}, [0x08] = {true, true, 0}, /* interrupt coalescing */
+    [0x09] = {true, true, 0},                                     /* interrupt vector configuration */
+    [0x0a] = {true, true, 0},                                     /* write atomicity */
+    [0x0b] = {true, true, 0},                                     /* asynchronous events */
+    [FEATURE_APST] = {true, true, 256}, [FEATURE_TIMESTAMP] = {true, true, 8},
+    [0x0f] = {true, true, 0},                                     /* keep alive timer */
+    [0x10] = {true, true, 0},                                     /* thermal management */
+    [0x11] = {true, true, 0},                                     /* non-operational power states */
+    [0x12] = {true, true, 0},                                     /* read recovery level */
+    [FEATURE_HOST] = {true, true, 512}, [0x19] = {true, true, 0}, /* I/O command set profile */
+    [0x80] = {true, true, 0},                                     /* software progress marker */
 };
 
 static const struct feature *find(uint32_t dword)
 {
-    return FEATURE_ID(dword) < FEATURES_MAX && features[FEATURE_ID(dword)].known ? &features[FEATURE_ID(dword)] : NULL;
+    return FEATURE_ID(dword) < FEATURES_MAX && features[FEATURE_ID(dword)].known
+               ? &features[FEATURE_ID(dword)]
+               : NULL;
 }
 
 /* Two counts less one, of submission and completion queues. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Identify and Get Log Page: passed through the pool, and what Shoji refuses is taken out of what the device tells about itself. */
+/* Identify and Get Log Page: passed through the pool, and what Shoji refuses is taken out of what the device
+ * tells about itself. */
 #include "drivers/storage/nvme/nvme.h"
 #include "lib/strings.h"
 
-/* Fields of the Identify structures (Base 2.0 figures 275 and 280, NVM Command Set 1.0 figures 97 and 100). */
+/* Fields of the Identify structures (Base 2.0 figures 275 and 280, NVM Command Set 1.0 figures 97 and 100).
+ */
 #define CONTROLLER_MDTS     77
 #define CONTROLLER_OACS     256
 #define CONTROLLER_HMPRE    272 /* and HMMIN */
@@ -16,7 +18,7 @@
 #define CONTROLLER_SGLS     536
 #define OACS_DOORBELLS      0x0100u
 #define ONCS_KEPT           0x00ddu /* Compare, Dataset Management, Write Zeroes, saved features, Timestamp, Verify */
-#define SGLS_KEPT           3u      /* SGLs at all, of which alignment */
+#define SGLS_KEPT           3u /* SGLs at all, of which alignment */
 #define NAMESPACE_RESCAP    31
 #define NAMESPACE_DLFEAT    33
 #define NAMESPACE_COPY      74 /* MSSRL, MCL, MSRC */
@@ -26,8 +28,8 @@
 #define COMMAND_SETS        512
 #define COMMAND_SET_NVM     1u
 
-#define CNS(dword) ((dword)&0xff)
-#define CSI(dword) ((dword) >> 24)
+#define CNS(dword)       ((dword)&0xff)
+#define CSI(dword)       ((dword) >> 24)
 #define IDENTIFY_CNS_MAX 0x20
 
 static void put(uint8_t *page, unsigned offset, uint64_t value, unsigned bytes)
@@ -95,24 +97,20 @@ static void filter_sets(uint8_t *page, const struct nvme_command *command)
 
 typedef void (*identify_filter)(uint8_t *page, const struct nvme_command *command);
 static const identify_filter filters[IDENTIFY_CNS_MAX] = {
-    [0x00] = filter_namespace,
-    [0x01] = filter_controller,
-    [0x02] = filter_none, /* active namespaces */
-    [0x03] = filter_none, /* namespace identifiers */
-    [0x05] = filter_none, /* namespace, of a command set */
-    [0x06] = filter_controller_set,
-    [0x07] = filter_none, /* active namespaces, of a command set */
-    [0x08] = filter_independent,
-    [0x10] = filter_none, /* allocated namespaces */
-    [0x11] = filter_namespace,
-    [0x12] = filter_none, /* controllers of a namespace */
-    [0x13] = filter_none, /* controllers */
-    [0x16] = filter_none, /* granularity */
-    [0x17] = filter_none, /* UUIDs */
+    [0x00] = filter_namespace,      [0x01] = filter_controller, [0x02] = filter_none, /* active namespaces */
+    [0x03] = filter_none,                                 /* namespace identifiers */
+    [0x05] = filter_none,                                 /* namespace, of a command set */
+    [0x06] = filter_controller_set, [0x07] = filter_none, /* active namespaces, of a command set */
+    [0x08] = filter_independent,    [0x10] = filter_none, /* allocated namespaces */
+    [0x11] = filter_namespace,      [0x12] = filter_none, /* controllers of a namespace */
+    [0x13] = filter_none,                                 /* controllers */
+    [0x16] = filter_none,                                 /* granularity */
+    [0x17] = filter_none,                                 /* UUIDs */
     [0x1c] = filter_sets,
 };
 
-static nvme_status identify_prepare(struct nvme_sq *sq, struct nvme_slot *slot, const struct nvme_command *guest)
+static nvme_status identify_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
+                                    const struct nvme_command *guest)
 {
     (void)sq;
     unsigned cns = CNS(guest->cdw10);
@@ -134,11 +132,13 @@ static void identify_finish(struct nvme_sq *sq, struct nvme_slot *slot, struct n
 
 /* ---- Get Log Page ---- */
 
-#define LOG_ID(dword)    ((dword)&0xff)
-#define LOG_EFFECTS      0x05u
-#define LOG_EFFECTS_IO   256u /* dword at which the I/O opcodes begin */
-#define LOG_EFFECTS_END  512u
-#define LOGS_KEPT        (BIT(0x00) | BIT(0x01) | BIT(0x02) | BIT(0x03) | BIT(0x04) | BIT(0x05) | BIT(0x06) | BIT(0x0c) | BIT(0x12))
+#define LOG_ID(dword)   ((dword)&0xff)
+#define LOG_EFFECTS     0x05u
+#define LOG_EFFECTS_IO  256u /* dword at which the I/O opcodes begin */
+#define LOG_EFFECTS_END 512u
+#define LOGS_KEPT                                                                                            \
+    (BIT(0x00) | BIT(0x01) | BIT(0x02) | BIT(0x03) | BIT(0x04) | BIT(0x05) | BIT(0x06) | BIT(0x0c) |         \
+     BIT(0x12))
 
 static nvme_status log_prepare(struct nvme_sq *sq, struct nvme_slot *slot, const struct nvme_command *guest)
 {
@@ -161,7 +161,8 @@ static void filter_effects(struct nvme_slot *slot)
     uint64_t first = (slot->command.cdw12 | (uint64_t)slot->command.cdw13 << 32) / sizeof(uint32_t);
     uint32_t bytes;
     uint8_t *page = transfer_piece(&slot->transfer, 0, &bytes);
-    for (uint64_t i = 0; i < bytes / sizeof(uint32_t) && first < LOG_EFFECTS_END && first + i < LOG_EFFECTS_END; i++) {
+    for (uint64_t i = 0;
+         i < bytes / sizeof(uint32_t) && first < LOG_EFFECTS_END && first + i < LOG_EFFECTS_END; i++) {
         uint64_t entry = first + i;
         bool known = entry < LOG_EFFECTS_IO ? admin_operation((uint8_t)entry) : io_operation((uint8_t)entry);
         if (!known)

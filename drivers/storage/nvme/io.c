@@ -6,8 +6,8 @@
 #include "guest/memory.h"
 #include "lib/strings.h"
 
-#define DIRECT_ALIGNMENT  4              /* what a PRP needs where nothing is transformed */
-#define ZERO_PART         KIB(64)        /* Write Zeroes in a volume goes in parts of so much */
+#define DIRECT_ALIGNMENT  4       /* what a PRP needs where nothing is transformed */
+#define ZERO_PART         KIB(64) /* Write Zeroes in a volume goes in parts of so much */
 #define ZEROES_DEALLOCATE (1u << 25)
 #define PSDT_SGL          1
 #define PSDT_RESERVED     3
@@ -128,7 +128,8 @@ static void read_finish(struct nvme_sq *sq, struct nvme_slot *slot, struct nvme_
     if (slot->transfer.busy)
         good = decrypt_direct(slot);
     else if (slot->transfer.bounced)
-        good = (!in_volume(slot) || transform_bounced(slot, STORAGE_DECRYPT)) && transfer_scatter(&slot->transfer);
+        good = (!in_volume(slot) || transform_bounced(slot, STORAGE_DECRYPT)) &&
+               transfer_scatter(&slot->transfer);
     if (!good)
         completion->status = STATUS_INTERNAL << 1;
 }
@@ -141,7 +142,8 @@ static bool content_allowed(const struct nvme_slot *slot)
     for (unsigned i = 0; allowed && i < transfer_pieces(&slot->transfer); i++) {
         uint32_t bytes;
         const void *at = transfer_piece(&slot->transfer, i, &bytes);
-        allowed = storage_content_allowed(slot->namespace->disk, slot->lba + (i * PAGE_SIZE >> slot->namespace->block_shift), at, bytes);
+        allowed = storage_content_allowed(
+            slot->namespace->disk, slot->lba + (i * PAGE_SIZE >> slot->namespace->block_shift), at, bytes);
     }
     return allowed;
 }
@@ -197,7 +199,8 @@ static bool zero_part(struct nvme_slot *slot)
     return transform_bounced(slot, STORAGE_ENCRYPT);
 }
 
-static nvme_status zeroes_prepare(struct nvme_sq *sq, struct nvme_slot *slot, const struct nvme_command *guest)
+static nvme_status zeroes_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
+                                  const struct nvme_command *guest)
 {
     nvme_status status = find_range(sq, slot, guest);
     if (status)
@@ -205,7 +208,8 @@ static nvme_status zeroes_prepare(struct nvme_sq *sq, struct nvme_slot *slot, co
     if (storage_write_verdict(slot->namespace->disk, slot->lba, slot->blocks) != STORAGE_PASS)
         return STATUS_WRITE_PROTECTED; /* a pinned field is never zero */
     if (!in_volume(slot)) {
-        make_command(slot, IO_WRITE_ZEROES, guest->cdw12 & (RW_LIMITED_RETRY | RW_FORCE_ACCESS | ZEROES_DEALLOCATE));
+        make_command(slot, IO_WRITE_ZEROES,
+                     guest->cdw12 & (RW_LIMITED_RETRY | RW_FORCE_ACCESS | ZEROES_DEALLOCATE));
         return STATUS_SUCCESS;
     }
     uint64_t bytes = (uint64_t)slot->blocks << slot->namespace->block_shift;
@@ -232,24 +236,28 @@ bool io_continue(struct nvme_sq *sq, struct nvme_slot *slot, const struct nvme_c
 /* ---- Dataset Management ---- */
 
 /* Drops the ranges that may not be deallocated: the command is advice, so it succeeds without them. */
-static nvme_status keep_ranges(const struct nvme_slot *slot, struct nvme_dataset_range *ranges, unsigned *count)
+static nvme_status keep_ranges(const struct nvme_slot *slot, struct nvme_dataset_range *ranges,
+                               unsigned *count)
 {
     const struct nvme_namespace *namespace = slot->namespace;
     unsigned kept = 0;
     for (unsigned i = 0; i < *count; i++) {
         if (!range_fits(ranges[i].lba, ranges[i].blocks, namespace->blocks))
             return STATUS_LBA_RANGE;
-        if (ranges[i].blocks && (!namespace->disk || storage_discard_allowed(namespace->disk, ranges[i].lba, ranges[i].blocks)))
+        if (ranges[i].blocks &&
+            (!namespace->disk || storage_discard_allowed(namespace->disk, ranges[i].lba, ranges[i].blocks)))
             ranges[kept++] = ranges[i];
     }
     *count = kept;
     return STATUS_SUCCESS;
 }
 
-static nvme_status dataset_prepare(struct nvme_sq *sq, struct nvme_slot *slot, const struct nvme_command *guest)
+static nvme_status dataset_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
+                                   const struct nvme_command *guest)
 {
     unsigned count = (guest->cdw10 & 0xff) + 1;
-    static_assert(DATASET_RANGES_MAX * sizeof(struct nvme_dataset_range) == PAGE_SIZE, "all ranges are in one piece");
+    static_assert(DATASET_RANGES_MAX * sizeof(struct nvme_dataset_range) == PAGE_SIZE,
+                  "all ranges are in one piece");
     slot->namespace = namespace_find(sq->controller, guest->nsid);
     if (!slot->namespace || slot->namespace->refused)
         return STATUS_INVALID_NAMESPACE;
@@ -268,7 +276,10 @@ static nvme_status dataset_prepare(struct nvme_sq *sq, struct nvme_slot *slot, c
         slot_decoy(sq, slot, STATUS_SUCCESS, 0);
         return STATUS_SUCCESS;
     }
-    slot->command = (struct nvme_command){.opcode = IO_DATASET, .nsid = slot->namespace->id, .cdw10 = count - 1, .cdw11 = guest->cdw11 & DATASET_ADVICE};
+    slot->command = (struct nvme_command){.opcode = IO_DATASET,
+                                          .nsid = slot->namespace->id,
+                                          .cdw10 = count - 1,
+                                          .cdw11 = guest->cdw11 & DATASET_ADVICE};
     transfer_point(&slot->transfer, &slot->command);
     return STATUS_SUCCESS;
 }
@@ -284,7 +295,8 @@ static nvme_status flush_prepare(struct nvme_sq *sq, struct nvme_slot *slot, con
     return STATUS_SUCCESS;
 }
 
-static nvme_status verify_prepare(struct nvme_sq *sq, struct nvme_slot *slot, const struct nvme_command *guest)
+static nvme_status verify_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
+                                  const struct nvme_command *guest)
 {
     nvme_status status = find_range(sq, slot, guest);
     if (!status)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The NVMe mediator's own structures. Lock order: controller, then a completion queue (the admin one before an I/O one, never two I/O ones), then one of the leaves:
- * interrupts, the bounce pool, the busy pages. */
+/* The NVMe mediator's own structures. Lock order: controller, then a completion queue (the admin one before
+ * an I/O one, never two I/O ones), then one of the leaves: interrupts, the bounce pool, the busy pages. */
 #ifndef SHOJI_NVME_H
 #define SHOJI_NVME_H
 
@@ -11,15 +11,16 @@
 #include "guest/trap.h"
 #include "lib/base.h"
 
-#define NVME_IO_QUEUES_MAX    64
-#define NVME_QUEUES_MAX       (NVME_IO_QUEUES_MAX + 1)
-#define NVME_DEPTH_MAX        256 /* of the queues that the device sees; the guest's own may be deeper */
-#define NVME_NAMESPACES_MAX   64
-#define NVME_TRANSFER_SHIFT   7   /* MDTS: 2^7 pages */
-#define NVME_TRANSFER_MAX     (PAGE_SIZE << NVME_TRANSFER_SHIFT)
-#define NVME_TRANSFER_PAGES   ((1u << NVME_TRANSFER_SHIFT) + 1)
-#define NVME_SCATTER_MAX      190
-#define NVME_DEFER_IN_FLIGHT  4   /* so many reads and writes in flight: new ones wait for a completion instead of a doorbell exit */
+#define NVME_IO_QUEUES_MAX  64
+#define NVME_QUEUES_MAX     (NVME_IO_QUEUES_MAX + 1)
+#define NVME_DEPTH_MAX      256 /* of the queues that the device sees; the guest's own may be deeper */
+#define NVME_NAMESPACES_MAX 64
+#define NVME_TRANSFER_SHIFT 7 /* MDTS: 2^7 pages */
+#define NVME_TRANSFER_MAX   (PAGE_SIZE << NVME_TRANSFER_SHIFT)
+#define NVME_TRANSFER_PAGES ((1u << NVME_TRANSFER_SHIFT) + 1)
+#define NVME_SCATTER_MAX    190
+#define NVME_DEFER_IN_FLIGHT                                                                                 \
+    4 /* so many reads and writes in flight: new ones wait for a completion instead of a doorbell exit */
 
 /* ---- Data of one command ---- */
 
@@ -29,7 +30,8 @@ struct nvme_scatter {
     uint32_t bytes, reserved;
 };
 
-/* The lists of a transfer of more than a page: one page of the pool. The device reads device[1..] as its PRP list. */
+/* The lists of a transfer of more than a page: one page of the pool. The device reads device[1..] as its PRP
+ * list. */
 struct nvme_lists {
     uint64_t device[NVME_TRANSFER_PAGES + 1];
     struct nvme_scatter guest[NVME_SCATTER_MAX];
@@ -40,8 +42,8 @@ static_assert(sizeof(struct nvme_lists) <= PAGE_SIZE, "fits one page of the pool
 struct nvme_transfer {
     uint32_t bytes;
     uint16_t guest_count, device_count;
-    bool bounced;  /* device[] are pool pages, filled from offset 0 */
-    bool busy;     /* device[] are guest pages, entered in the busy table */
+    bool bounced;             /* device[] are pool pages, filled from offset 0 */
+    bool busy;                /* device[] are guest pages, entered in the busy table */
     struct nvme_lists *lists; /* NULL: the two below */
     struct nvme_scatter guest[NVME_INLINE];
     uint64_t device[NVME_INLINE];
@@ -54,55 +56,56 @@ struct nvme_slot {
     struct nvme_command command; /* as the device gets it */
     struct nvme_transfer transfer;
     struct nvme_namespace *namespace;
-    uint64_t lba;           /* of this part */
-    uint32_t blocks;        /* of this part */
-    uint32_t blocks_left;   /* behind it (Write Zeroes) */
-    uint32_t result;        /* replaces the device's, with `decoy` */
-    nvme_status status;     /* likewise */
+    uint64_t lba;         /* of this part */
+    uint32_t blocks;      /* of this part */
+    uint32_t blocks_left; /* behind it (Write Zeroes) */
+    uint32_t result;      /* replaces the device's, with `decoy` */
+    nvme_status status;   /* likewise */
     uint16_t guest_cid, next_free;
-    uint16_t queue;         /* admin: the queue that is created or deleted */
+    uint16_t queue; /* admin: the queue that is created or deleted */
     uint8_t guest_opcode;
-    bool used, decoy;       /* decoy: the device executes something harmless in its place, so that it completes in the ordinary way */
-    bool quick;             /* counts for NVME_DEFER_IN_FLIGHT */
-    bool parts;             /* goes on with another command after this one: an entry of the ring is kept for it */
-    bool own_finish;        /* the table's `finish` is to be called */
+    bool used, decoy; /* decoy: the device executes something harmless in its place, so that it completes in
+                         the ordinary way */
+    bool quick;       /* counts for NVME_DEFER_IN_FLIGHT */
+    bool parts;       /* goes on with another command after this one: an entry of the ring is kept for it */
+    bool own_finish;  /* the table's `finish` is to be called */
 };
 
 struct nvme_sq {
     struct nvme_controller *controller;
-    struct nvme_cq *cq;     /* atomic; NULL: the queue does not exist. All below is covered by its lock */
-    struct nvme_sq *next;   /* of the same completion queue */
+    struct nvme_cq *cq;   /* atomic; NULL: the queue does not exist. All below is covered by its lock */
+    struct nvme_sq *next; /* of the same completion queue */
     uint16_t id;
-    bool opening, closing;  /* a create or delete command is under way: take no commands */
-    bool live;              /* the guest has rung since the doorbell buffer was set: its shadow tail is to be believed */
-    bool stalled;           /* waits for pool pages */
-    bool odd_doorbell;      /* has been logged */
+    bool opening, closing; /* a create or delete command is under way: take no commands */
+    bool live; /* the guest has rung since the doorbell buffer was set: its shadow tail is to be believed */
+    bool stalled;      /* waits for pool pages */
+    bool odd_doorbell; /* has been logged */
 
     uint32_t guest_entries, guest_head, guest_tail;
-    uint64_t guest_base;    /* contiguous */
-    uint64_t *guest_pages;  /* or the pages, own memory */
+    uint64_t guest_base;   /* contiguous */
+    uint64_t *guest_pages; /* or the pages, own memory */
     uint32_t guest_page_count;
 
     struct nvme_command *ring;
     uint32_t entries, tail, device_head;
     struct nvme_slot *slots;
-    uint16_t free_slot;     /* NVME_NO_SLOT: none */
+    uint16_t free_slot; /* NVME_NO_SLOT: none */
     uint32_t quick_in_flight, parts_in_flight;
 };
 #define NVME_NO_SLOT 0xffff
 
 struct nvme_cq {
-    struct spinlock lock;   /* covers this queue and its submission queues */
+    struct spinlock lock; /* covers this queue and its submission queues */
     struct nvme_controller *controller;
     struct nvme_sq *queues; /* that complete here */
     uint16_t id;
-    bool used;              /* rings exist */
-    bool opening;           /* the create command is under way */
-    bool closed;            /* the controller was disabled: nothing more is shown */
+    bool used;    /* rings exist */
+    bool opening; /* the create command is under way */
+    bool closed;  /* the controller was disabled: nothing more is shown */
     bool live, watched;
     bool guest_interrupts, device_interrupts;
-    bool owed;              /* an NMI may still arrive for completions that were taken without it */
-    bool wants_room;        /* waits for the guest's head doorbell */
+    bool owed;       /* an NMI may still arrive for completions that were taken without it */
+    bool wants_room; /* waits for the guest's head doorbell */
     bool odd_doorbell;
 
     uint32_t guest_entries, guest_head, guest_tail;
@@ -131,12 +134,12 @@ enum nvme_state { NVME_STOPPED, NVME_RUNNING, NVME_RESETTING };
 struct nvme_bar {
     struct mmio_region region;
     struct nvme_controller *controller;
-    unsigned number;   /* 0..5 */
+    unsigned number; /* 0..5 */
     bool wide, trapped;
     uint64_t size;
-    uint64_t real;     /* where the device decodes, and `map` shows it */
-    uint64_t guest;    /* what the guest wrote */
-    uint32_t type;     /* the read-only low bits */
+    uint64_t real;  /* where the device decodes, and `map` shows it */
+    uint64_t guest; /* what the guest wrote */
+    uint32_t type;  /* the read-only low bits */
     volatile uint8_t *map;
 };
 
@@ -148,7 +151,7 @@ struct nvme_controller {
     struct interrupts irq;
     struct nvme_bar bars[2]; /* BAR 0, and the one of the MSI-X table where that is another */
     unsigned bar_count;
-    uint16_t command;        /* the guest's PCI command register */
+    uint16_t command;               /* the guest's PCI command register */
     unsigned power, express, sriov; /* offsets of capabilities, 0: absent */
 
     volatile uint8_t *registers; /* atomic pointer: BAR 0's map */
@@ -159,12 +162,13 @@ struct nvme_controller {
     bool fatal;                  /* the guest enabled it with queues that cannot be */
     uint32_t cc, aqa, masks;
     uint64_t asq, acq;
-    uint64_t shadow_page, event_page; /* Doorbell Buffer Config; 0: not set. Under the admin queue's lock; read by all */
+    uint64_t shadow_page,
+        event_page; /* Doorbell Buffer Config; 0: not set. Under the admin queue's lock; read by all */
 
     unsigned namespace_count;
     struct nvme_namespace namespaces[NVME_NAMESPACES_MAX];
     uint32_t decoy_namespace;
-    void *scratch;               /* where decoys read to */
+    void *scratch;                            /* where decoys read to */
     uint64_t refused_admin[4], refused_io[4]; /* atomic bit per opcode: has been logged */
     struct nvme_sq sq[NVME_QUEUES_MAX];
     struct nvme_cq cq[NVME_QUEUES_MAX];
@@ -185,11 +189,15 @@ void busy_leave(const uint64_t *pages, unsigned count);
 
 /* ---- transfer.c, scatter.c: data pointers and buffers ---- */
 
-/* Reads the PRPs (or the SGL) once, checks that every stretch is guest RAM, and leaves the guest's side of the transfer. STATUS_WAIT: no pool page. */
-nvme_status scatter_prp(struct nvme_transfer *transfer, uint64_t prp1, uint64_t prp2, uint32_t bytes) must_check;
-nvme_status scatter_sgl(struct nvme_transfer *transfer, const struct nvme_command *command, uint32_t bytes) must_check;
+/* Reads the PRPs (or the SGL) once, checks that every stretch is guest RAM, and leaves the guest's side of
+ * the transfer. STATUS_WAIT: no pool page. */
+nvme_status scatter_prp(struct nvme_transfer *transfer, uint64_t prp1, uint64_t prp2,
+                        uint32_t bytes) must_check;
+nvme_status scatter_sgl(struct nvme_transfer *transfer, const struct nvme_command *command,
+                        uint32_t bytes) must_check;
 
-/* Points the device at the guest's own pages; false when they have no PRP form or a block of this size would straddle two pages. */
+/* Points the device at the guest's own pages; false when they have no PRP form or a block of this size would
+ * straddle two pages. */
 bool transfer_direct(struct nvme_transfer *transfer, uint32_t block_bytes) must_check;
 /* Points the device at pool pages; false when there are too few now. */
 bool transfer_bounce(struct nvme_transfer *transfer) must_check;
@@ -238,13 +246,15 @@ void doorbell_restart_cq(struct nvme_cq *cq);
 
 /* ---- completion.c ---- */
 
-/* Shows all completions to the guest, takes new commands, and raises the vector. Returns how many were taken. Without locks, and under the queue's lock. */
+/* Shows all completions to the guest, takes new commands, and raises the vector. Returns how many were taken.
+ * Without locks, and under the queue's lock. */
 unsigned cq_sweep(struct nvme_cq *cq);
 unsigned cq_sweep_locked(struct nvme_cq *cq);
 /* Sweeps every queue of the controller, outside of an NMI. */
 void controller_sweep(struct nvme_controller *controller);
 unsigned controller_claim(void *owner, unsigned cpu);
-/* Messages were enabled, disabled or aimed elsewhere: watches or unwatches queues and sweeps them. With no lock held. */
+/* Messages were enabled, disabled or aimed elsewhere: watches or unwatches queues and sweeps them. With no
+ * lock held. */
 void controller_mode_changed(struct nvme_controller *controller);
 
 /* ---- rings.c: making and ending queues ---- */
@@ -257,7 +267,8 @@ struct nvme_queue_request {
 };
 /* Under the completion queue's lock. */
 nvme_status cq_open(struct nvme_cq *cq, const struct nvme_queue_request *request) must_check;
-nvme_status sq_open(struct nvme_sq *sq, struct nvme_cq *cq, const struct nvme_queue_request *request) must_check;
+nvme_status sq_open(struct nvme_sq *sq, struct nvme_cq *cq,
+                    const struct nvme_queue_request *request) must_check;
 void cq_close(struct nvme_cq *cq);
 void sq_close(struct nvme_sq *sq);
 /* Watches the guest's queue pages, or ends it, as the interrupt mode needs. */
@@ -270,7 +281,8 @@ uint64_t cq_guest_entry(const struct nvme_cq *cq, uint32_t index);
 
 /* An opcode that is not refused. */
 struct nvme_operation {
-    /* Makes slot->command from the guest's command. 0: submit it. STATUS_WAIT: nothing was taken, try again later. Anything else: refuse with it. */
+    /* Makes slot->command from the guest's command. 0: submit it. STATUS_WAIT: nothing was taken, try again
+     * later. Anything else: refuse with it. */
     nvme_status (*prepare)(struct nvme_sq *sq, struct nvme_slot *slot, const struct nvme_command *guest);
     /* After the device's completion; may change it. NULL: nothing to do. */
     void (*finish)(struct nvme_sq *sq, struct nvme_slot *slot, struct nvme_completion *completion);
@@ -289,8 +301,10 @@ void admin_copy(struct nvme_slot *slot, const struct nvme_command *guest);
 void admin_data_finish(struct nvme_sq *sq, struct nvme_slot *slot, struct nvme_completion *completion);
 bool completion_good(const struct nvme_completion *completion);
 
-extern const struct nvme_operation identify_operation, log_operation, set_features_operation, get_features_operation;
-extern const struct nvme_operation create_cq_operation, create_sq_operation, delete_cq_operation, delete_sq_operation;
+extern const struct nvme_operation identify_operation, log_operation, set_features_operation,
+    get_features_operation;
+extern const struct nvme_operation create_cq_operation, create_sq_operation, delete_cq_operation,
+    delete_sq_operation;
 
 /* ---- registers.c: the trapped register pages ---- */
 
@@ -314,7 +328,8 @@ bool bar_start(struct nvme_bar *bar, struct nvme_controller *controller, unsigne
 bool bar_owns(const struct nvme_bar *bar, unsigned offset);
 uint32_t bar_view(const struct nvme_bar *bar, unsigned offset);
 void bar_write(struct nvme_bar *bar, unsigned offset, uint32_t value);
-/* Traps the BAR where the guest wants it, moving the device's own when that is elsewhere. False: it cannot be trapped there and must not decode. */
+/* Traps the BAR where the guest wants it, moving the device's own when that is elsewhere. False: it cannot be
+ * trapped there and must not decode. */
 bool bar_place(struct nvme_bar *bar) must_check;
 void bar_remove(struct nvme_bar *bar);
 /* Writes the real BAR again after the function lost its state. */
@@ -326,7 +341,8 @@ extern struct nvme_controller *nvme_controllers[HANDOFF_VOLUMES_MAX];
 extern unsigned nvme_controller_count;
 
 struct nvme_namespace *namespace_find(struct nvme_controller *controller, uint32_t id);
-/* Asks the quiet controller, through queues of its own, for its serial number and namespaces; leaves it disabled. */
+/* Asks the quiet controller, through queues of its own, for its serial number and namespaces; leaves it
+ * disabled. */
 bool survey(struct nvme_controller *controller, struct report *problem) must_check;
 /* Mediates the controller at this address, which carries a volume. False with a sentence. */
 bool nvme_take(struct pci_address at, struct report *problem) must_check;

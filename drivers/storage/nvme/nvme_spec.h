@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NVM Express wire formats: registers, commands, completions, identify fields (NVMe Base 1.4 and 2.0; NVM Command Set 1.0). */
+/* NVM Express wire formats: registers, commands, completions, identify fields (NVMe Base 1.4 and 2.0; NVM
+ * Command Set 1.0). */
 #ifndef SHOJI_NVME_SPEC_H
 #define SHOJI_NVME_SPEC_H
 
@@ -20,23 +21,23 @@
 #define NVME_CRTO     0x68u
 #define NVME_DOORBELL 0x1000u
 
-#define CAP_MQES         0xffffull
-#define CAP_CQR          BIT(16)
-#define CAP_TO(cap)      ((unsigned)((cap) >> 24) & 0xff) /* 500 ms units */
-#define CAP_DSTRD(cap)   ((unsigned)((cap) >> 32) & 0xf)
-#define CAP_NSSRS        BIT(36)
-#define CAP_BPS          BIT(45)
-#define CAP_MPSMIN(cap)  ((unsigned)((cap) >> 48) & 0xf)
-#define CAP_MPSMAX       (0xfull << 52)
-#define CAP_PMRS         BIT(56)
-#define CAP_CMBS         BIT(57)
+#define CAP_MQES        0xffffull
+#define CAP_CQR         BIT(16)
+#define CAP_TO(cap)     ((unsigned)((cap) >> 24) & 0xff) /* 500 ms units */
+#define CAP_DSTRD(cap)  ((unsigned)((cap) >> 32) & 0xf)
+#define CAP_NSSRS       BIT(36)
+#define CAP_BPS         BIT(45)
+#define CAP_MPSMIN(cap) ((unsigned)((cap) >> 48) & 0xf)
+#define CAP_MPSMAX      (0xfull << 52)
+#define CAP_PMRS        BIT(56)
+#define CAP_CMBS        BIT(57)
 
-#define CC_EN          1u
-#define CC_MPS(cc)     ((cc) >> 7 & 0xf)
-#define CC_SHN         (3u << 14)
-#define CC_IOSQES(cc)  ((cc) >> 16 & 0xf)
-#define CC_IOCQES(cc)  ((cc) >> 20 & 0xf)
-#define CC_IO_SIZES    (6u << 16 | 4u << 20) /* 64-byte commands, 16-byte completions */
+#define CC_EN         1u
+#define CC_MPS(cc)    ((cc) >> 7 & 0xf)
+#define CC_SHN        (3u << 14)
+#define CC_IOSQES(cc) ((cc) >> 16 & 0xf)
+#define CC_IOCQES(cc) ((cc) >> 20 & 0xf)
+#define CC_IO_SIZES   (6u << 16 | 4u << 20) /* 64-byte commands, 16-byte completions */
 
 #define CSTS_RDY 1u
 #define CSTS_CFS 2u
@@ -70,7 +71,7 @@ static_assert(sizeof(struct nvme_completion) == 16, "NVMe Base 2.0 figure 90");
 
 /* A status field without its phase bit: code in bits 7:0, type in bits 10:8, do-not-retry in bit 14. */
 typedef uint16_t nvme_status;
-#define STATUS_DNR 0x4000u
+#define STATUS_DNR           0x4000u
 #define STATUS_TYPE_SPECIFIC 0x100u
 enum {
     STATUS_SUCCESS = 0,
@@ -128,10 +129,10 @@ enum nvme_io_opcode {
 #define RW_FORCE_ACCESS  (1u << 30)
 #define RW_HINTS         0xffu /* CDW13: dataset management hints */
 
-#define FEATURE_QUEUES     0x07u
-#define FEATURE_APST       0x0cu
-#define FEATURE_TIMESTAMP  0x0eu
-#define FEATURE_HOST       0x16u
+#define FEATURE_QUEUES    0x07u
+#define FEATURE_APST      0x0cu
+#define FEATURE_TIMESTAMP 0x0eu
+#define FEATURE_HOST      0x16u
 
 #define DATASET_RANGES_MAX 256
 #define DATASET_ADVICE     7u /* attributes in CDW11 */
@@ -154,14 +155,14 @@ static_assert(sizeof(struct nvme_sgl) == 16, "NVMe Base 2.0 section 4.1.2");
 
 /* ---- Identify (Base 2.0 section 5.17.2) ---- */
 
-#define IDENTIFY_BYTES            4096
-#define IDENTIFY_NAMESPACE        0x00u
-#define IDENTIFY_CONTROLLER       0x01u
-#define IDENTIFY_ACTIVE           0x02u
-#define IDENTIFY_SERIAL           4
-#define IDENTIFY_SERIAL_BYTES     20
-#define IDENTIFY_FORMATS          16 /* LBA format entries are told of in all versions; 64 with extended formats */
-#define FORMAT_BLOCK_SHIFT(f)     ((f) >> 16 & 0xff)
-#define FORMAT_METADATA(f)        ((f)&0xffff)
+#define IDENTIFY_BYTES        4096
+#define IDENTIFY_NAMESPACE    0x00u
+#define IDENTIFY_CONTROLLER   0x01u
+#define IDENTIFY_ACTIVE       0x02u
+#define IDENTIFY_SERIAL       4
+#define IDENTIFY_SERIAL_BYTES 20
+#define IDENTIFY_FORMATS      16 /* LBA format entries are told of in all versions; 64 with extended formats */
+#define FORMAT_BLOCK_SHIFT(f) ((f) >> 16 & 0xff)
+#define FORMAT_METADATA(f)    ((f)&0xffff)
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Submission: each command of the guest is read once into our memory, decided by the tables, and put into the ring that the device sees. */
+/* Submission: each command of the guest is read once into our memory, decided by the tables, and put into the
+ * ring that the device sees. */
 #include "core/device.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -76,8 +77,9 @@ static void log_refused(struct nvme_sq *sq, uint8_t opcode, nvme_status status)
     uint64_t *seen = sq->id ? controller->refused_io : controller->refused_admin;
     uint64_t bit = BIT(opcode % 64);
     if (!(__atomic_fetch_or(&seen[opcode / 64], bit, __ATOMIC_RELAXED) & bit))
-        log_line("nvme %02x:%02x.%x: refused %s command %02x with status %03x (told once per opcode)", controller->at.bus, controller->at.device,
-                 controller->at.function, sq->id ? "I/O" : "admin", opcode, status & 0x7ffu);
+        log_line("nvme %02x:%02x.%x: refused %s command %02x with status %03x (told once per opcode)",
+                 controller->at.bus, controller->at.device, controller->at.function, sq->id ? "I/O" : "admin",
+                 opcode, status & 0x7ffu);
 }
 
 static void count_refused(struct nvme_sq *sq, const struct nvme_slot *slot)
@@ -91,7 +93,8 @@ static void count_refused(struct nvme_sq *sq, const struct nvme_slot *slot)
 
 static nvme_status decide(struct nvme_sq *sq, struct nvme_slot *slot, const struct nvme_command *guest)
 {
-    const struct nvme_operation *operation = sq->id ? io_operation(guest->opcode) : admin_operation(guest->opcode);
+    const struct nvme_operation *operation =
+        sq->id ? io_operation(guest->opcode) : admin_operation(guest->opcode);
     if (!operation)
         return STATUS_INVALID_OPCODE;
     if (COMMAND_FUSE(guest->flags) || (!sq->id && COMMAND_PSDT(guest->flags)))
@@ -136,7 +139,8 @@ void sq_unstall(struct nvme_sq *sq)
     sq->stalled = false;
 }
 
-/* Takes all commands that there are room and pages for. A queue that must wait says so before its last try, so that whoever frees pages afterwards sees it. */
+/* Takes all commands that there are room and pages for. A queue that must wait says so before its last try,
+ * so that whoever frees pages afterwards sees it. */
 static bool drain(struct nvme_sq *sq)
 {
     bool last_try = false;
@@ -161,7 +165,8 @@ void sq_process(struct nvme_sq *sq)
         return;
     uint32_t tail = sq->tail;
     (void)doorbell_refresh_tail(sq);
-    /* Where completions are on their way, the sweep that shows them will also find what the guest submits meanwhile. */
+    /* Where completions are on their way, the sweep that shows them will also find what the guest submits
+     * meanwhile. */
     while (drain(sq)) {
         doorbell_event_tail(sq, sq->quick_in_flight < NVME_DEFER_IN_FLIGHT);
         if (!doorbell_refresh_tail(sq))
@@ -175,7 +180,8 @@ void sq_process(struct nvme_sq *sq)
 
 void resume_stalled(void)
 {
-    for (unsigned c = 0; __atomic_load_n(&stalled_queues, __ATOMIC_SEQ_CST) && c < nvme_controller_count; c++) {
+    for (unsigned c = 0; __atomic_load_n(&stalled_queues, __ATOMIC_SEQ_CST) && c < nvme_controller_count;
+         c++) {
         for (unsigned i = 0; i < NVME_QUEUES_MAX; i++) {
             struct nvme_sq *sq = &nvme_controllers[c]->sq[i];
             struct nvme_cq *cq = __atomic_load_n(&sq->cq, __ATOMIC_ACQUIRE);

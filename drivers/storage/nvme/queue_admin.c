@@ -13,7 +13,8 @@ static struct nvme_queue_request request_of(const struct nvme_command *guest)
     };
 }
 
-static nvme_status check_request(const struct nvme_controller *controller, const struct nvme_queue_request *request)
+static nvme_status check_request(const struct nvme_controller *controller,
+                                 const struct nvme_queue_request *request)
 {
     if (!request->id || request->id > NVME_IO_QUEUES_MAX)
         return STATUS_QUEUE_ID;
@@ -26,7 +27,8 @@ static nvme_status check_request(const struct nvme_controller *controller, const
     return STATUS_SUCCESS;
 }
 
-static nvme_status create_cq_prepare(struct nvme_sq *sq, struct nvme_slot *slot, const struct nvme_command *guest)
+static nvme_status create_cq_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
+                                     const struct nvme_command *guest)
 {
     struct nvme_controller *controller = sq->controller;
     struct nvme_queue_request request = request_of(guest);
@@ -40,7 +42,8 @@ static nvme_status create_cq_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
     status = cq->used ? (nvme_status)STATUS_QUEUE_ID : cq_open(cq, &request);
     if (!status) {
         cq->opening = true;
-        uint32_t flags = QUEUE_CONTIGUOUS | (cq->device_interrupts ? QUEUE_INTERRUPTS : 0) | (uint32_t)cq->vector << 16;
+        uint32_t flags =
+            QUEUE_CONTIGUOUS | (cq->device_interrupts ? QUEUE_INTERRUPTS : 0) | (uint32_t)cq->vector << 16;
         slot->command = (struct nvme_command){.opcode = ADMIN_CREATE_CQ,
                                               .prp1 = physical_of(cq->ring),
                                               .cdw10 = (cq->entries - 1) << 16 | request.id,
@@ -62,7 +65,8 @@ static void create_cq_finish(struct nvme_sq *sq, struct nvme_slot *slot, struct 
     spin_unlock(&cq->lock);
 }
 
-static nvme_status create_sq_prepare(struct nvme_sq *admin, struct nvme_slot *slot, const struct nvme_command *guest)
+static nvme_status create_sq_prepare(struct nvme_sq *admin, struct nvme_slot *slot,
+                                     const struct nvme_command *guest)
 {
     struct nvme_controller *controller = admin->controller;
     struct nvme_queue_request request = request_of(guest);
@@ -74,16 +78,18 @@ static nvme_status create_sq_prepare(struct nvme_sq *admin, struct nvme_slot *sl
         return STATUS_CQ_INVALID;
     struct nvme_sq *sq = &controller->sq[request.id];
     struct nvme_cq *cq = &controller->cq[cq_id];
-    if (__atomic_load_n(&sq->cq, __ATOMIC_ACQUIRE)) /* only admin commands change it, and we hold that queue's lock */
+    if (__atomic_load_n(&sq->cq,
+                        __ATOMIC_ACQUIRE)) /* only admin commands change it, and we hold that queue's lock */
         return STATUS_QUEUE_ID;
     spin_lock(&cq->lock);
     status = !cq->used || cq->opening ? (nvme_status)STATUS_CQ_INVALID : sq_open(sq, cq, &request);
     if (!status) {
         sq->opening = true;
-        slot->command = (struct nvme_command){.opcode = ADMIN_CREATE_SQ,
-                                              .prp1 = physical_of(sq->ring),
-                                              .cdw10 = (sq->entries - 1) << 16 | request.id,
-                                              .cdw11 = cq_id << 16 | (guest->cdw11 & SQ_PRIORITY) | QUEUE_CONTIGUOUS};
+        slot->command =
+            (struct nvme_command){.opcode = ADMIN_CREATE_SQ,
+                                  .prp1 = physical_of(sq->ring),
+                                  .cdw10 = (sq->entries - 1) << 16 | request.id,
+                                  .cdw11 = cq_id << 16 | (guest->cdw11 & SQ_PRIORITY) | QUEUE_CONTIGUOUS};
         slot->queue = request.id;
         doorbell_restart_sq(sq);
     }
@@ -111,7 +117,8 @@ static void create_sq_finish(struct nvme_sq *sq, struct nvme_slot *slot, struct 
     settle(&sq->controller->sq[slot->queue], completion_good(completion));
 }
 
-static nvme_status delete_sq_prepare(struct nvme_sq *admin, struct nvme_slot *slot, const struct nvme_command *guest)
+static nvme_status delete_sq_prepare(struct nvme_sq *admin, struct nvme_slot *slot,
+                                     const struct nvme_command *guest)
 {
     uint32_t id = guest->cdw10 & 0xffff;
     struct nvme_cq *cq = id && id <= NVME_IO_QUEUES_MAX ? admin->controller->sq[id].cq : NULL;
@@ -131,7 +138,8 @@ static nvme_status delete_sq_prepare(struct nvme_sq *admin, struct nvme_slot *sl
 }
 
 /* The commands that it aborted have been completed before it: show them while their slots exist. */
-static void delete_sq_finish(struct nvme_sq *admin, struct nvme_slot *slot, struct nvme_completion *completion)
+static void delete_sq_finish(struct nvme_sq *admin, struct nvme_slot *slot,
+                             struct nvme_completion *completion)
 {
     struct nvme_sq *sq = &admin->controller->sq[slot->queue];
     struct nvme_cq *cq = sq->cq;
@@ -143,17 +151,20 @@ static void delete_sq_finish(struct nvme_sq *admin, struct nvme_slot *slot, stru
     settle(sq, !completion_good(completion));
 }
 
-static nvme_status delete_cq_prepare(struct nvme_sq *admin, struct nvme_slot *slot, const struct nvme_command *guest)
+static nvme_status delete_cq_prepare(struct nvme_sq *admin, struct nvme_slot *slot,
+                                     const struct nvme_command *guest)
 {
     uint32_t id = guest->cdw10 & 0xffff;
-    if (!id || id > NVME_IO_QUEUES_MAX || !admin->controller->cq[id].used || admin->controller->cq[id].opening)
+    if (!id || id > NVME_IO_QUEUES_MAX || !admin->controller->cq[id].used ||
+        admin->controller->cq[id].opening)
         return STATUS_QUEUE_ID;
     slot->queue = (uint16_t)id;
     slot->command = (struct nvme_command){.opcode = ADMIN_DELETE_CQ, .cdw10 = id};
     return STATUS_SUCCESS;
 }
 
-static void delete_cq_finish(struct nvme_sq *admin, struct nvme_slot *slot, struct nvme_completion *completion)
+static void delete_cq_finish(struct nvme_sq *admin, struct nvme_slot *slot,
+                             struct nvme_completion *completion)
 {
     struct nvme_cq *cq = &admin->controller->cq[slot->queue];
     if (!completion_good(completion))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The controller's registers as the guest sees them (NVMe Base 2.0 section 3.1). The device's admin queue is always ours; what is not named here reads as zero. */
+/* The controller's registers as the guest sees them (NVMe Base 2.0 section 3.1). The device's admin queue is
+ * always ours; what is not named here reads as zero. */
 #include "core/device.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -65,8 +66,12 @@ void registers_stop(struct nvme_controller *controller)
 /* Makes the admin queues, ours and the guest's. False: the guest's cannot be. */
 static bool open_admin(struct nvme_controller *controller, uint32_t cc)
 {
-    struct nvme_queue_request cq = {.entries = AQA_CQ_ENTRIES(controller->aqa), .base = controller->acq, .contiguous = true, .interrupts = true};
-    struct nvme_queue_request sq = {.entries = AQA_SQ_ENTRIES(controller->aqa), .base = controller->asq, .contiguous = true};
+    struct nvme_queue_request cq = {.entries = AQA_CQ_ENTRIES(controller->aqa),
+                                    .base = controller->acq,
+                                    .contiguous = true,
+                                    .interrupts = true};
+    struct nvme_queue_request sq = {
+        .entries = AQA_SQ_ENTRIES(controller->aqa), .base = controller->asq, .contiguous = true};
     if (CC_MPS(cc) || cq.entries < 2 || sq.entries < 2)
         return false;
     spin_lock(&controller->cq[0].lock);
@@ -91,14 +96,15 @@ static void enable(struct nvme_controller *controller, uint32_t cc)
     if (controller->state == NVME_RESETTING && !(device_get(controller, NVME_CSTS) & CSTS_RDY))
         reclaim(controller);
     if (controller->state != NVME_STOPPED) {
-        log_line("nvme %02x:%02x.%x: the guest enabled the controller before it was ready to be; ignored", controller->at.bus, controller->at.device,
-                 controller->at.function);
+        log_line("nvme %02x:%02x.%x: the guest enabled the controller before it was ready to be; ignored",
+                 controller->at.bus, controller->at.device, controller->at.function);
         return;
     }
     controller->cc = cc;
     if (!open_admin(controller, cc)) {
-        log_line("nvme %02x:%02x.%x: the guest's admin queues are not in its memory; the controller stays disabled", controller->at.bus,
-                 controller->at.device, controller->at.function);
+        log_line("nvme %02x:%02x.%x: the guest's admin queues are not in its memory; the controller stays "
+                 "disabled",
+                 controller->at.bus, controller->at.device, controller->at.function);
         controller->fatal = true;
         return;
     }
@@ -219,7 +225,8 @@ static uint32_t read_dword(struct nvme_bar *bar, uint64_t offset)
 {
     struct nvme_controller *controller = bar->controller;
     uint32_t value = 0;
-    if (is_doorbell(bar, offset) || interrupts_table_read(&controller->irq, bar->number, offset, &value) || bar->number != 0)
+    if (is_doorbell(bar, offset) || interrupts_table_read(&controller->irq, bar->number, offset, &value) ||
+        bar->number != 0)
         return value;
     spin_lock(&controller->lock);
     value = register_read(controller, offset);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making and ending queues: the rings that the device sees lie in hypervisor memory, the guest's are only looked at by us. */
+/* Making and ending queues: the rings that the device sees lie in hypervisor memory, the guest's are only
+ * looked at by us. */
 #include "core/memory.h"
 #include "drivers/storage/nvme/nvme.h"
 #include "guest/memory.h"
@@ -12,12 +13,14 @@ static size_t pages_for(size_t bytes)
     return ROUND_UP(bytes, PAGE_SIZE) / PAGE_SIZE;
 }
 
-/* The index-th page of a guest queue. A queue that is not contiguous is named by a PRP list, whose last entry per page leads on. False: not guest RAM. */
+/* The index-th page of a guest queue. A queue that is not contiguous is named by a PRP list, whose last entry
+ * per page leads on. False: not guest RAM. */
 struct page_walk {
     uint64_t list;
     unsigned index;
 };
-static nvme_status next_page(struct page_walk *walk, const struct nvme_queue_request *request, unsigned left, uint64_t *page)
+static nvme_status next_page(struct page_walk *walk, const struct nvme_queue_request *request, unsigned left,
+                             uint64_t *page)
 {
     if (request->contiguous) {
         *page = request->base + walk->index++ * PAGE_SIZE;
@@ -189,7 +192,8 @@ void sq_close(struct nvme_sq *sq)
 uint64_t sq_guest_entry(const struct nvme_sq *sq, uint32_t index)
 {
     uint64_t offset = (uint64_t)index * sizeof(struct nvme_command);
-    return sq->guest_pages ? sq->guest_pages[offset / PAGE_SIZE] + offset % PAGE_SIZE : sq->guest_base + offset;
+    return sq->guest_pages ? sq->guest_pages[offset / PAGE_SIZE] + offset % PAGE_SIZE
+                           : sq->guest_base + offset;
 }
 
 uint64_t cq_guest_entry(const struct nvme_cq *cq, uint32_t index)

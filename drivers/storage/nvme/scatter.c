@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the guest's data pointers, PRPs and SGLs (NVMe Base 2.0 section 4.1), once, into a list of stretches of guest RAM. */
+/* Reads the guest's data pointers, PRPs and SGLs (NVMe Base 2.0 section 4.1), once, into a list of stretches
+ * of guest RAM. */
 #include "core/memory.h"
 #include "drivers/storage/nvme/nvme.h"
 #include "guest/memory.h"
@@ -42,7 +43,8 @@ static nvme_status add(struct nvme_transfer *transfer, uint64_t address, uint32_
     return STATUS_SUCCESS;
 }
 
-/* Follows a PRP list for the rest of a transfer. The last entry of a list page leads to the next page when more is left than it could name. */
+/* Follows a PRP list for the rest of a transfer. The last entry of a list page leads to the next page when
+ * more is left than it could name. */
 static nvme_status add_prp_list(struct nvme_transfer *transfer, uint64_t list, uint32_t left)
 {
     uint64_t chunk[CHUNK];
@@ -103,7 +105,8 @@ static nvme_status add_sgl_data(struct nvme_transfer *transfer, const struct nvm
     return add(transfer, sgl->address, sgl->length);
 }
 
-/* Walks one segment. On return *next holds the descriptor of the segment that follows, with its length zero at the end. */
+/* Walks one segment. On return *next holds the descriptor of the segment that follows, with its length zero
+ * at the end. */
 static nvme_status add_segment(struct nvme_transfer *transfer, struct nvme_sgl *next, uint32_t *left)
 {
     struct nvme_sgl chunk[CHUNK];
@@ -139,7 +142,8 @@ static nvme_status add_segment(struct nvme_transfer *transfer, struct nvme_sgl *
 nvme_status scatter_sgl(struct nvme_transfer *transfer, const struct nvme_command *command, uint32_t bytes)
 {
     struct nvme_sgl sgl;
-    static_assert(offsetof(struct nvme_command, prp2) == offsetof(struct nvme_command, prp1) + 8, "SGL1 takes both");
+    static_assert(offsetof(struct nvme_command, prp2) == offsetof(struct nvme_command, prp1) + 8,
+                  "SGL1 takes both");
     memcpy(&sgl, &command->prp1, sizeof(sgl));
     transfer->bytes = bytes;
     nvme_status status = take_lists(transfer);
@@ -150,7 +154,8 @@ nvme_status scatter_sgl(struct nvme_transfer *transfer, const struct nvme_comman
         status = add_sgl_data(transfer, &sgl, &left);
     } else if (sgl.type == SGL_SEGMENT || sgl.type == SGL_LAST_SEGMENT) {
         for (unsigned segments = 0; !status && (!segments || sgl.length); segments++)
-            status = segments > NVME_SCATTER_MAX ? (nvme_status)STATUS_SGL_COUNT : add_segment(transfer, &sgl, &left);
+            status = segments > NVME_SCATTER_MAX ? (nvme_status)STATUS_SGL_COUNT
+                                                 : add_segment(transfer, &sgl, &left);
     } else {
         status = STATUS_SGL_TYPE;
     }

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asks a controller, before the guest has it, what disks it carries. Waits are bounded by the time that the controller itself names. */
+/* Asks a controller, before the guest has it, what disks it carries. Waits are bounded by the time that the
+ * controller itself names. */
 #include "core/device.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "drivers/storage/nvme/nvme.h"
 #include "lib/strings.h"
 
-#define PCI_COMMAND          0x04
-#define COMMAND_MASTER       4u
-#define ENTRIES              16u
-#define CLOCKS_PER_HALF      2500000000ull /* half a second of the fastest time stamp counter */
-#define NSZE                 0
-#define FLBAS                26
-#define DPS                  29
-#define LBA_FORMATS          128
-#define FLBAS_FORMAT(flbas)  (((flbas)&0xf) | ((flbas) >> 1 & 0x30)) /* bits 6:5 are the format's bits 5:4 */
-#define BLOCK_SHIFT_MIN      9
-#define BLOCK_SHIFT_MAX      16
-#define VOLUME_SHIFT_MAX     PAGE_SHIFT
-#define FORMATS_MAX          64
+#define PCI_COMMAND         0x04
+#define COMMAND_MASTER      4u
+#define ENTRIES             16u
+#define CLOCKS_PER_HALF     2500000000ull /* half a second of the fastest time stamp counter */
+#define NSZE                0
+#define FLBAS               26
+#define DPS                 29
+#define LBA_FORMATS         128
+#define FLBAS_FORMAT(flbas) (((flbas)&0xf) | ((flbas) >> 1 & 0x30)) /* bits 6:5 are the format's bits 5:4 */
+#define BLOCK_SHIFT_MIN     9
+#define BLOCK_SHIFT_MAX     16
+#define VOLUME_SHIFT_MAX    PAGE_SHIFT
+#define FORMATS_MAX         64
 
 struct surveyor {
     struct nvme_controller *controller;
@@ -74,7 +75,11 @@ static bool start(struct surveyor *s)
 static bool identify(struct surveyor *s, uint32_t cns, uint32_t nsid)
 {
     memset(s->page, 0, IDENTIFY_BYTES);
-    s->sq[s->tail] = (struct nvme_command){.opcode = ADMIN_IDENTIFY, .cid = (uint16_t)s->tail, .nsid = nsid, .prp1 = physical_of(s->page), .cdw10 = cns};
+    s->sq[s->tail] = (struct nvme_command){.opcode = ADMIN_IDENTIFY,
+                                           .cid = (uint16_t)s->tail,
+                                           .nsid = nsid,
+                                           .prp1 = physical_of(s->page),
+                                           .cdw10 = cns};
     s->tail = (s->tail + 1) % ENTRIES;
     put(s, NVME_DOORBELL, s->tail);
     uint64_t begin = device_clock();
@@ -111,19 +116,26 @@ static void read_namespace(const struct surveyor *s, struct nvme_namespace *name
     uint32_t entry = get32(s->page, LBA_FORMATS + (format < FORMATS_MAX ? format : 0) * 4);
     namespace->blocks = get32(s->page, NSZE) | (uint64_t)get32(s->page, NSZE + 4) << 32;
     namespace->block_shift = FORMAT_BLOCK_SHIFT(entry);
-    namespace->refused = FORMAT_METADATA(entry) || s->page[DPS] & 7 || namespace->block_shift < BLOCK_SHIFT_MIN ||
-                         namespace->block_shift > BLOCK_SHIFT_MAX || namespace->blocks > UINT64_MAX >> namespace->block_shift;
+    namespace->refused =
+        FORMAT_METADATA(entry) || s->page[DPS] & 7 || namespace->block_shift < BLOCK_SHIFT_MIN ||
+        namespace->block_shift > BLOCK_SHIFT_MAX || namespace->blocks > UINT64_MAX >> namespace->block_shift;
 }
 
-static bool attach(struct nvme_controller *controller, struct nvme_namespace *namespace, const char *serial, struct report *problem)
+static bool attach(struct nvme_controller *controller, struct nvme_namespace *namespace, const char *serial,
+                   struct report *problem)
 {
     if (!storage_unit_has_volume(controller->at, namespace->id))
         return true;
     if (namespace->refused || namespace->block_shift > VOLUME_SHIFT_MAX)
-        return report(problem, "The disk %s (namespace %u) is formatted with metadata or an unknown block size, which Shoji cannot encrypt; format it with plain 512 or 4096 byte blocks.",
+        return report(problem,
+                      "The disk %s (namespace %u) is formatted with metadata or an unknown block size, which "
+                      "Shoji cannot encrypt; format it with plain 512 or 4096 byte blocks.",
                       serial, (unsigned)namespace->id);
-    struct storage_identity identity = {
-        .at = controller->at, .unit = namespace->id, .block_bytes = 1u << namespace->block_shift, .blocks = namespace->blocks, .serial = serial};
+    struct storage_identity identity = {.at = controller->at,
+                                        .unit = namespace->id,
+                                        .block_bytes = 1u << namespace->block_shift,
+                                        .blocks = namespace->blocks,
+                                        .serial = serial};
     namespace->disk = storage_attach(&identity, problem);
     controller->decoy_namespace = namespace->id;
     return namespace->disk != NULL;
@@ -145,10 +157,12 @@ static bool survey_namespaces(struct surveyor *s, const char *serial, struct rep
         if (identify(s, IDENTIFY_NAMESPACE, namespace->id))
             read_namespace(s, namespace);
         else
-            namespace->refused = true;
+        namespace->refused = true;
         if (namespace->refused)
-            log_line("nvme %02x:%02x.%x: namespace %u has a format that is not mediated; its commands will be refused", controller->at.bus,
-                     controller->at.device, controller->at.function, (unsigned)namespace->id);
+            log_line("nvme %02x:%02x.%x: namespace %u has a format that is not mediated; its commands will "
+                     "be refused",
+                     controller->at.bus, controller->at.device, controller->at.function,
+                     (unsigned)namespace->id);
         if (!attach(controller, namespace, serial, problem))
             return false;
     }
@@ -172,8 +186,9 @@ bool survey(struct nvme_controller *controller, struct report *problem)
         read_serial(&s, serial);
         good = survey_namespaces(&s, serial, problem);
     } else {
-        (void)report(problem, "The NVMe controller %02x:%02x.%x does not answer; switch the machine off and on again.", controller->at.bus, controller->at.device,
-                     controller->at.function);
+        (void)report(problem,
+                     "The NVMe controller %02x:%02x.%x does not answer; switch the machine off and on again.",
+                     controller->at.bus, controller->at.device, controller->at.function);
     }
     put(&s, NVME_CC, 0);
     bool quiet = wait_ready(&s, 0);
@@ -181,5 +196,7 @@ bool survey(struct nvme_controller *controller, struct report *problem)
     pci_write(controller->at, PCI_COMMAND, 2, command);
     if (quiet) /* otherwise the device may still write there: the pages are lost */
         pages_free(pages, 3);
-    return good && (quiet || report(problem, "The NVMe controller cannot be disabled; switch the machine off and on again."));
+    return good &&
+           (quiet ||
+            report(problem, "The NVMe controller cannot be disabled; switch the machine off and on again."));
 }

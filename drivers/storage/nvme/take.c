@@ -19,9 +19,12 @@ struct nvme_namespace *namespace_find(struct nvme_controller *controller, uint32
 
 static bool read_capabilities(struct nvme_controller *controller, struct report *problem)
 {
-    uint64_t cap = device_read32(controller->registers + NVME_CAP) | (uint64_t)device_read32(controller->registers + NVME_CAP + 4) << 32;
+    uint64_t cap = device_read32(controller->registers + NVME_CAP) |
+                   (uint64_t)device_read32(controller->registers + NVME_CAP + 4) << 32;
     if (CAP_MPSMIN(cap))
-        return report(problem, "The NVMe controller needs memory pages larger than 4 KiB, which Shoji does not support.");
+        return report(
+            problem,
+            "The NVMe controller needs memory pages larger than 4 KiB, which Shoji does not support.");
     controller->stride = 4u << CAP_DSTRD(cap);
     controller->capabilities = cap & ~(CAP_MPSMAX | CAP_CMBS | CAP_PMRS | CAP_BPS | CAP_NSSRS);
     uint64_t doorbells = NVME_DOORBELL + 2ull * NVME_QUEUES_MAX * controller->stride;
@@ -52,14 +55,19 @@ bool nvme_take(struct pci_address at, struct report *problem)
     if (!controller->scratch)
         return report(problem, "There is not enough memory to mediate the NVMe disks.");
     prepare_queues(controller);
-    if (!config_start(controller, problem) || !read_capabilities(controller, problem) || !survey(controller, problem))
+    if (!config_start(controller, problem) || !read_capabilities(controller, problem) ||
+        !survey(controller, problem))
         return false;
     if (storage_volumes_attached(at) != storage_volumes_expected(at))
-        return report(problem, "A volume of the policy lies in an NVMe namespace that the controller %02x:%02x.%x does not have.", at.bus, at.device, at.function);
+        return report(problem,
+                      "A volume of the policy lies in an NVMe namespace that the controller %02x:%02x.%x "
+                      "does not have.",
+                      at.bus, at.device, at.function);
     if (!config_trap(controller))
-        return report(problem, "The NVMe controller %02x:%02x.%x cannot be trapped.", at.bus, at.device, at.function);
+        return report(problem, "The NVMe controller %02x:%02x.%x cannot be trapped.", at.bus, at.device,
+                      at.function);
     nvme_controllers[nvme_controller_count++] = controller;
-    log_line("nvme %02x:%02x.%x: mediated, %u namespaces, %u volumes", at.bus, at.device, at.function, controller->namespace_count,
-             storage_volumes_attached(at));
+    log_line("nvme %02x:%02x.%x: mediated, %u namespaces, %u volumes", at.bus, at.device, at.function,
+             controller->namespace_count, storage_volumes_attached(at));
     return true;
 }

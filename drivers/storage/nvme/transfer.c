@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the device reads or writes the data of a command: in the guest's own pages, or in pages of the pool. */
+/* Where the device reads or writes the data of a command: in the guest's own pages, or in pages of the pool.
+ */
 #include "core/memory.h"
 #include "drivers/storage/nvme/nvme.h"
 #include "guest/memory.h"
@@ -72,7 +73,9 @@ void transfer_point(const struct nvme_transfer *transfer, struct nvme_command *c
 {
     const uint64_t *device = transfer_device(transfer);
     command->prp1 = transfer->device_count ? device[0] : 0;
-    command->prp2 = transfer->device_count == 2 ? device[1] : transfer->device_count > 2 ? physical_of(&device[1]) : 0;
+    command->prp2 = transfer->device_count == 2  ? device[1]
+                    : transfer->device_count > 2 ? physical_of(&device[1])
+                                                 : 0;
 }
 
 void transfer_release(struct nvme_transfer *transfer)
@@ -99,7 +102,8 @@ void *transfer_piece(const struct nvme_transfer *transfer, unsigned index, uint3
     return virtual_of(transfer_device(transfer)[index]);
 }
 
-/* Copies page by page of the pool; a stretch of the guest may span several of them, and the other way round. */
+/* Copies page by page of the pool; a stretch of the guest may span several of them, and the other way round.
+ */
 static bool copy(const struct nvme_transfer *transfer, bool to_guest)
 {
     const struct nvme_scatter *guest = guest_list(transfer);

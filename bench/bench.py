@@ -1,0 +1,116 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench`: the same guest with and without Shoji, in turns; prints a table of medians and spreads and writes build/bench.json."""
+import json
+import os
+import shutil
+import statistics
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+from measure import Guest, dm_crypt, mean_idle_exits  # noqa: E402
+from testbed.disk import plain_disk  # noqa: E402
+from testbed.machine import Machine  # noqa: E402
+from testbed.tools import BUILD, run  # noqa: E402
+from testbed.volumes import DATA_DEVICE, boot_with_data, disk_with_data_volume, put_data_header  # noqa: E402
+
+ROUNDS = max(5, int(os.environ.get("BENCH_ROUNDS", "5")))
+FOLDER = BUILD / "bench" / "machines"
+# The figure's key, and what it must reach: at most or at least.
+TARGETS = {
+    "idle_exits_per_s": ("at most", 1), "exits_per_io_qd1": ("at most", 2.1), "exits_per_io_qd32": ("at most", 0.8),
+    "boot_ratio": ("at most", 1.5), "kernel_to_init_ratio": ("at most", 1.5),
+    "cpu_ratio": ("at least", 0.95), "syscall_ratio": ("at least", 0.95), "fork_ratio": None, "pipe_ratio": None,
+    "seq_read_vs_dmcrypt": ("at least", 1.0), "seq_write_vs_dmcrypt": ("at least", 1.0), "rand_read_vs_dmcrypt": ("at least", 0.8),
+    "xts_512_ratio": ("at least", 0.95), "xts_4k_ratio": ("at least", 0.95),
+    "guest_memory_lost_mib": ("at most", 64), "efi_kib": None,
+}
+
+
+def under_shoji(folder, disk):
+    """One round under Shoji."""
+    with Machine(disk.path, folder, cpus=2) as machine:
+        guest = Guest(machine, boot_with_data(machine), DATA_DEVICE)
+        figures = guest.common()
+        figures["exits_per_io_qd1"] = guest.exits_per_io(depth=1)
+        figures["exits_per_io_qd32"] = guest.exits_per_io(depth=32)
+        figures["idle_exits_per_s"] = mean_idle_exits(guest)
+        return figures
+
+
+def bare(folder, disk):
+    """The same on the bare machine; its own kernel's dm-crypt in Shoji's place."""
+    with Machine(disk.path, folder, cpus=2) as machine:
+        machine.expect_words("BdsDxe: starting", 60)
+        begin = machine.time_of_last_match()
+        return Guest(machine, begin, dm_crypt).common()
+
+
+def ratios(with_shoji, without):
+    """The flat figures of one round."""
+    figures = {key: with_shoji[key] for key in ("idle_exits_per_s", "exits_per_io_qd1", "exits_per_io_qd32")}
+    figures["boot_ratio"] = with_shoji["boot_s"] / without["boot_s"]
+    figures["kernel_to_init_ratio"] = with_shoji["kernel_to_init_s"] / without["kernel_to_init_s"]
+    for kind in ("cpu", "syscall", "fork", "pipe"):
+        figures[f"{kind}_ratio"] = with_shoji[kind] / without[kind]
+    for kind in ("seq_read", "seq_write", "rand_read"):
+        figures[f"{kind}_vs_dmcrypt"] = with_shoji[kind] / without[kind]
+    figures["guest_memory_lost_mib"] = (without["memory_kib"] - with_shoji["memory_kib"]) / 1024
+    return figures
+
+
+def xts_figures():
+    figures = {"xts_512_ratio": [], "xts_4k_ratio": []}
+    for line in run(BUILD / "bench" / "xts")[1].splitlines():
+        sector, ratio = line.split()
+        figures["xts_512_ratio" if sector == "512" else "xts_4k_ratio"].append(float(ratio))
+    return figures
+
+
+def verdict(key, value):
+    target = TARGETS[key]
+    if target is None:
+        return "reported"
+    good = value <= target[1] if target[0] == "at most" else value >= target[1]
+    return f"{target[0]} {target[1]}: {'reached' if good else 'FALLS SHORT'}"
+
+
+def write_table(samples):
+    flat = {}
+    print(f"\n{'figure':<24}{'median':>10}{'lowest':>10}{'highest':>10}   wanted")
+    for key in TARGETS:
+        values = samples[key]
+        median = statistics.median(values)
+        flat[key], flat[key + "_min"], flat[key + "_max"] = round(median, 4), round(min(values), 4), round(max(values), 4)
+        print(f"{key:<24}{median:>10.3f}{min(values):>10.3f}{max(values):>10.3f}   {verdict(key, median)}")
+    (BUILD / "bench.json").write_text(json.dumps(flat, indent=1) + "\n")
+    print(f"\nmedian of {ROUNDS} rounds (xts: of {len(samples['xts_512_ratio'])}), both sides in turns; build/bench.json has the same")
+
+
+def main():
+    samples = {key: [] for key in TARGETS}
+    samples.update(xts_figures())
+    samples["efi_kib"] = [(BUILD / "shoji.efi").stat().st_size / 1024]
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    encrypted, plain = disk_with_data_volume(FOLDER), plain_disk(FOLDER / "plain.img")
+    put_data_header(plain, FOLDER)
+    for disk in (encrypted, plain):
+        disk.put("/guest-bench", BUILD / "bench" / "guest")
+    for number in range(ROUNDS):
+        print(f"==> round {number + 1} of {ROUNDS}: under Shoji", flush=True)
+        with_shoji = under_shoji(FOLDER / f"shoji{number}", encrypted)
+        print(f"==> round {number + 1} of {ROUNDS}: bare, with dm-crypt", flush=True)
+        without = bare(FOLDER / f"bare{number}", plain)
+        for key, value in ratios(with_shoji, without).items():
+            samples[key].append(value)
+        (BUILD / "bench" / f"round{number}.json").write_text(json.dumps({"shoji": with_shoji, "bare": without}, indent=1))
+    for image in FOLDER.glob("*.img"):
+        image.unlink()
+    write_table(samples)
+
+
+if __name__ == "__main__":
+    main()

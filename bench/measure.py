@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured in one guest, with or without Shoji."""
+import json
+import re
+
+from testbed import luks
+from testbed.volumes import DATA_DEVICE
+
+FIO_SECONDS = 5
+PROGRAM_SECONDS = 3
+SETTLE_SECONDS = 60
+IDLE_SECONDS = 30
+EXIT_IOS = 4000
+
+
+def dm_crypt(machine):
+    """Opens the data partition with the guest's own kernel, the AES-NI module loaded; returns the device."""
+    machine.shell("modprobe aesni_intel; modprobe dm_crypt")
+    machine.shell(f"printf %s '{luks.PASSPHRASE}' | DM_DISABLE_UDEV=1 cryptsetup open --key-file - --header /boot/efi/EFI/shoji/data.luks "
+                  f"{DATA_DEVICE} data", timeout=120)
+    used = machine.shell("grep -h -A3 '^name *: xts(aes)' /proc/crypto")
+    if "aesni" not in used:
+        raise RuntimeError("dm-crypt does not use the AES-NI module: " + used)
+    return "/dev/mapper/data"
+
+
+class Guest:
+    """A guest that boots; `begin` is the time from which its boot counts."""
+
+    def __init__(self, machine, begin, device):
+        self.machine = machine
+        machine.expect(r"guest login:", 400)
+        self.boot_seconds = machine.time_of_last_match() - begin
+        machine.login()
+        self.cpus = int(machine.shell("nproc"))
+        self.device = device(machine) if callable(device) else device
+
+    def fio(self, options, jobs=None):
+        """One fio run; returns its JSON. libaio, one job for each CPU, pinned, commands handed over one by one."""
+        jobs = self.cpus if jobs is None else jobs
+        text = self.machine.shell(
+            f"fio --name=bench --filename={self.device} --ioengine=libaio --iodepth_batch=1 --direct=1 --norandommap --group_reporting "
+            f"--numjobs={jobs} --cpus_allowed=0-{self.cpus - 1} --cpus_allowed_policy=split --output-format=json {options}", timeout=600)
+        return json.loads(text[text.index("{"):])["jobs"][0]
+
+    def timed_fio(self, options, side):
+        return self.fio(f"--time_based --runtime={FIO_SECONDS} --ramp_time=1 {options}")[side]["bw_bytes"]
+
+    def program(self, kind):
+        return float(self.machine.shell(f"/boot/efi/guest-bench {kind} {PROGRAM_SECONDS}"))
+
+    def common(self):
+        """The figures that both sides have."""
+        init = re.search(r"\[\s*([0-9.]+)\] Run /init as init process", self.machine.shell("dmesg"))
+        figures = {"boot_s": self.boot_seconds, "kernel_to_init_s": float(init[1]),
+                   "memory_kib": int(self.machine.shell("awk '/^MemTotal/ { print $2 }' /proc/meminfo"))}
+        for kind in ("cpu", "syscall", "fork", "pipe"):
+            figures[kind] = self.program(kind)
+        figures["seq_read"] = self.timed_fio("--rw=read --bs=1M --iodepth=4", "read")
+        figures["seq_write"] = self.timed_fio("--rw=write --bs=1M --iodepth=4", "write")
+        figures["rand_read"] = self.timed_fio("--rw=randread --bs=4k --iodepth=32", "read")
+        return figures
+
+    def exits(self):
+        """Exits of all CPUs until now, without the hypercalls that the reading itself makes; and the guest's clock."""
+        text = self.machine.shell("cat /proc/uptime; shojictl stat --json")
+        uptime, counters = text.split("\n", 1)
+        total = sum(cpu["exits"] - cpu["by_reason"]["hypercall"] for cpu in json.loads(counters)["cpus"])
+        return total, float(uptime.split()[0])
+
+    def exits_per_io(self, depth):
+        """4 KiB random reads from one CPU."""
+        before, _ = self.exits()
+        job = self.fio(f"--rw=randread --bs=4k --iodepth={depth} --number_ios={EXIT_IOS}", jobs=1)
+        after, _ = self.exits()
+        return (after - before) / job["read"]["total_ios"]
+
+
+def mean_idle_exits(guest):
+    """Exits per CPU and guest second while nothing happens, a minute after login."""
+    guest.machine.shell(f"sleep {SETTLE_SECONDS}", timeout=600)
+    before, start = guest.exits()
+    guest.machine.shell(f"sleep {IDLE_SECONDS}", timeout=300)
+    after, end = guest.exits()
+    return (after - before) / guest.cpus / (end - start)
