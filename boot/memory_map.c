@@ -46,8 +46,8 @@ const EFI_MEMORY_DESCRIPTOR *memory_map_at(const struct memory_map *map, size_t 
     return (const EFI_MEMORY_DESCRIPTOR *)(map->bytes + index * map->step);
 }
 
-/* Reserved memory is RAM where the firmware says that it can be cached (the idle loops of parked CPUs live there, and the hypervisor reads their
- * instructions); windows of devices cannot. */
+/* Reserved memory is RAM where the firmware says that it can be cached (the idle loops of parked CPUs live
+ * there, and the hypervisor reads their instructions); windows of devices cannot. */
 static bool is_ram(const EFI_MEMORY_DESCRIPTOR *piece)
 {
     switch (piece->Type) {
@@ -101,7 +101,8 @@ static bool add_range(struct handoff *handoff, uint64_t base, uint64_t length)
     return true;
 }
 
-/* Adds what of the range lies below and above the hypervisor's block: the map may have joined it with its neighbours. */
+/* Adds what of the range lies below and above the hypervisor's block: the map may have joined it with its
+ * neighbours. */
 static bool add_without_block(struct handoff *handoff, uint64_t base, uint64_t end)
 {
     uint64_t block_end = handoff->block_base + handoff->block_length;

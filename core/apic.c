@@ -75,8 +75,3 @@ void apic_nmi_others(void)
     if (page)
         apic_write(APIC_ICR_LOW, ICR_ALL_BUT_SELF | ICR_MODE_NMI);
 }
-
-uint32_t apic_logical_id(void)
-{
-    return apic_read(APIC_LDR);
-}

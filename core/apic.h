@@ -56,7 +56,4 @@ void apic_send_self(uint8_t vector);
 /* Sends an NMI to every other CPU: for panics. */
 void apic_nmi_others(void);
 
-/* The logical ID that the guest gave this CPU, for resolving logical destinations: the register values as they are. */
-uint32_t apic_logical_id(void);
-
 #endif

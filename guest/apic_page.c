@@ -6,6 +6,7 @@
 #include "core/apic.h"
 #include "core/log.h"
 #include "core/spinlock.h"
+#include "guest/destination.h"
 #include "guest/nested.h"
 #include "guest/startup.h"
 #include "guest/walk.h"
@@ -58,6 +59,8 @@ static void write_register(struct vcpu *vcpu, unsigned offset, uint32_t value)
         startup_command(vcpu, value, apic_read(APIC_ICR_HIGH) >> XAPIC_DESTINATION_SHIFT))
         return;
     apic_write(offset, value);
+    if (offset == APIC_LDR || offset == APIC_DFR)
+        destination_note(vcpu);
 }
 
 void exit_apic_write(struct vcpu *vcpu, uint64_t address)

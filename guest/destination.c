@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Logical IDs are the guest's to choose, each on its own CPU's APIC, which no other CPU can read. The flat model numbers them by APIC ID in every system that
- * has been seen (bit n for CPU n, up to eight), and x2APIC's are fixed by hardware; so they are computed. */
+/* Logical IDs are the guest's to choose, each in its own CPU's APIC, which no other CPU can read. So each CPU notes its own when it writes it under the trap of the
+ * APIC page (which is closed while CPUs start), and again at each NMI exit. */
 #include "guest/destination.h"
 
 #include "core/apic.h"
 #include "guest/trap.h"
 
-#define FLAT_CPUS           8u
+#define LOGICAL_ID_SHIFT    24
+#define DFR_FLAT            0xfu /* in the destination format register's top four bits; 0: clusters of four */
+#define DFR_SHIFT           28
+#define CLUSTER_MASK        0xf0u
+#define MEMBER_MASK         0x0fu
 #define X2_CLUSTER_SHIFT    16u
 #define X2_CLUSTER_CPUS     16u
 #define X2_BROADCAST        0xffffffffu
@@ -31,7 +35,18 @@ bool destination_matches(const struct vcpu *vcpu, uint32_t destination, bool log
         return true;
     if (!logical)
         return vcpu->cpu->apic_id == destination;
-    return vcpu->cpu->index < FLAT_CPUS && (destination >> vcpu->cpu->index & 1);
+    uint32_t id = __atomic_load_n(&vcpu->logical_id, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&vcpu->destination_format, __ATOMIC_RELAXED) == DFR_FLAT)
+        return id & destination;
+    return (id & CLUSTER_MASK) == (destination & CLUSTER_MASK) && (id & destination & MEMBER_MASK);
+}
+
+void destination_note(struct vcpu *vcpu)
+{
+    if (apic_is_x2())
+        return;
+    __atomic_store_n(&vcpu->logical_id, (uint8_t)(apic_read(APIC_LDR) >> LOGICAL_ID_SHIFT), __ATOMIC_RELAXED);
+    __atomic_store_n(&vcpu->destination_format, (uint8_t)(apic_read(APIC_DFR) >> DFR_SHIFT), __ATOMIC_RELAXED);
 }
 
 unsigned cpu_of_message(uint64_t msi_address)

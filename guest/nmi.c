@@ -7,6 +7,7 @@
 #include "core/apic.h"
 #include "core/log.h"
 #include "core/panic.h"
+#include "guest/destination.h"
 #include "guest/exit.h"
 #include "guest/startup.h"
 #include "guest/step.h"
@@ -103,6 +104,7 @@ void exit_nmi(struct vcpu *vcpu)
     if (panicking())
         halt_forever();
     count_exit(vcpu, EXIT_NMI);
+    destination_note(vcpu);
     bool asked = requests_take(vcpu);
     if (nmi_sweep(vcpu)) {
         count_exit(vcpu, EXIT_NMI_COMPLETION);

@@ -7,6 +7,7 @@
 #include "guest/apic_page.h"
 #include "guest/backend.h"
 #include "guest/cpuid.h"
+#include "guest/destination.h"
 #include "guest/hypercall.h"
 #include "guest/memory_start.h"
 #include "guest/msr.h"
@@ -77,6 +78,7 @@ static uint64_t prepare(struct cpu *cpu, const struct handoff *handoff)
     struct vcpu *vcpu = vcpus[cpu->index];
     vcpu->cpu = cpu;
     cpu->vcpu = vcpu;
+    destination_note(vcpu);
     return backend_prepare(vcpu);
 }
 

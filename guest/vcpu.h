@@ -21,7 +21,7 @@ enum vcpu_request {
 #define SIPI_NONE 0x100u
 #define STEP_PAGES_MAX 4
 
-/* Owned by its CPU, but for `requests` and `sipi_vector` (atomic) and the counters (read by any). */
+/* Owned by its CPU, but for `requests`, the APIC's identities and `sipi_vector` (atomic) and the counters (read by any). */
 struct vcpu {
     uint64_t gpr[GPR_COUNT]; /* RAX and RSP too; run.S knows this offset */
     uint64_t control_area, host_area; /* physical; for run.S: VMCB and the host's own */
@@ -34,6 +34,7 @@ struct vcpu {
     uint32_t sipi_vector;
     bool in_guest; /* between the last look at the nested generation and the next exit */
     enum vcpu_state state;
+    uint8_t logical_id, destination_format; /* of its xAPIC: LDR and DFR, by destination_note */
 
     /* NMIs (guest/nmi.c). */
     bool nmi_blocked;         /* delivered, its IRET not yet seen               */

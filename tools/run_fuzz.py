@@ -47,7 +47,7 @@ def main():
     passed = failed = 0
     with ThreadPoolExecutor(max_workers=workers) as pool:
         for name, good, text in pool.map(lambda program: run(program, seconds), arguments.programs):
-            runs = next((line.split(":")[1].strip() for line in text.splitlines() if "number_of_executed_units" in line), "?")
+            runs = next((line.rsplit(":", 1)[1].strip() for line in text.splitlines() if "number_of_executed_units" in line), "?")
             print(f"{'ok  ' if good else 'FAIL'} fuzz {name}: {runs} runs", flush=True)
             if not good:
                 print(text[-6000:])

@@ -79,7 +79,8 @@ void storage_set_active(struct storage_disk *disk, bool active);
 /* For the hypercall: the index-th volume of the hand-off (zeroes for any other). */
 void storage_volume_status(unsigned index, struct status_volume *out);
 
-/* Wipes all keys; from then on nothing in a volume can be read or written. Before reset, power-off and at a panic: takes no lock, waits for nobody. */
+/* Wipes all keys; from then on nothing in a volume can be read or written. Before reset, power-off and at a
+ * panic: takes no lock, waits for nobody. */
 void storage_wipe(void);
 
 #endif

@@ -40,7 +40,7 @@ def test_cpu_that_cannot(folder, start, cpu, words):
     (policy(match="partuuid:nonsense"), 'policy.conf line 8: "partuuid:nonsense" names no partition'),
     (policy(volume_extra="discard = perhaps\n"), 'policy.conf line 11: the value "perhaps" is unknown'),
     (policy(volume_extra="unlock = passphrase\n"), 'policy.conf line 11: "unlock" was given already in line 10'),
-    (policy(volume_extra="first-lba = 5\n"), "must give disk-serial, first-lba and lba-count together"),
+    (policy(pin="first-lba = 5\n"), "must give disk-serial, first-lba and lba-count together"),
     ("[os]\npath = \\EFI\n\xe9\n".encode("latin-1"), "policy.conf line 3: byte e9h"),
     (b"#" * 70000, "larger than 64 KiB"),
 ], ids=["section", "key", "value", "choice", "twice", "half-pinned", "not-text", "too-large"])
@@ -154,8 +154,8 @@ def test_argon2_slot_that_needs_more_memory_than_there_is(folder, start):
 
 @pytest.mark.parametrize("text, words", [
     (policy(match="partuuid:11111111-2222-3333-4444-555555555555"), "11111111-2222-3333-4444-555555555555"),
-    (policy(volume_extra="disk-serial = ANOTHER\nfirst-lba = 133120\nlba-count = 2097152\n"), "ANOTHER"),
-    (policy(volume_extra="disk-serial = SHOJI-TEST-1\nfirst-lba = 2048\nlba-count = 2097152\n"), "133120"),
+    (policy(pin="disk-serial = ANOTHER\nfirst-lba = 133120\nlba-count = 2097152\n"), "ANOTHER"),
+    (policy(pin="disk-serial = SHOJI-TEST-1\nfirst-lba = 2048\nlba-count = 2097152\n"), "133120"),
 ], ids=["not-found", "other-disk", "moved"])
 def test_partition_that_is_not_where_the_policy_says(folder, start, text, words):
     disk = encrypted_disk(folder / "disk.img", text)

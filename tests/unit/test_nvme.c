@@ -709,6 +709,13 @@ static void bars_move(void **state)
     guest_config_write(4, 2, 6);
     assert_int_equal((uint32_t)guest_mmio(0xfd000000 + NVME_VS, 4, false, 0), 0x10400);
     assert_int_equal(guest_mmio(FAKE_BAR_ADDRESS + NVME_VS, 4, false, 0), UINT64_MAX);
+    guest_config_write(0x10, 4, FAKE_BLOCK_BASE); /* never over memory: decoding stays off instead */
+    assert_int_equal(fake.config[4] & 2, 0);
+    assert_int_equal(guest_mmio(FAKE_BLOCK_BASE + NVME_VS, 4, false, 0), UINT64_MAX);
+    guest_config_write(0x10, 4, FAKE_RAM_BASE);
+    assert_int_equal(fake.config[4] & 2, 0);
+    guest_config_write(0x10, 4, 0xfee00000);
+    assert_int_equal(fake.config[4] & 2, 0);
     guest_config_write(0x10, 4, FAKE_BAR_ADDRESS);
     assert_int_equal(guest_register(NVME_VS), 0x10400);
     start_queue(true, 64);

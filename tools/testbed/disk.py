@@ -12,6 +12,7 @@ MIB = 1 << 20
 BLOCK = 512
 ESP_FIRST, ESP_MIB = 1 * MIB, 64
 ROOT_FIRST = ESP_FIRST + ESP_MIB * MIB
+ROOT_MIB = 1024  # as tools/build-root.sh makes it
 DATA_MIB = 256
 
 ESP_UUID = "0f1c77a0-51a9-4b7e-8d0e-0c5b1a6e0001"
@@ -26,10 +27,13 @@ HEADER_PATH = "/EFI/shoji/root.luks"
 LOADER_PATH = "/EFI/BOOT/BOOTX64.EFI"
 
 
-def policy(os_path="\\EFI\\debian\\shimx64.efi", match=f"partuuid:{ROOT_UUID}", header="\\EFI\\shoji\\root.luks", extra="", volume_extra=""):
-    """The text of a policy with one volume, the root."""
-    return (f"[os]\npath = {os_path}\n\n[log]\nport = 0x3e8\n\n{extra}"
-            f"[volume root]\nmatch = {match}\nheader = {header}\nunlock = passphrase\n{volume_extra}")
+PIN = f"disk-serial = {SERIAL}\nfirst-lba = {ROOT_FIRST // BLOCK}\nlba-count = {ROOT_MIB * MIB // BLOCK}\n"
+
+
+def policy(match=f"partuuid:{ROOT_UUID}", extra="", volume_extra="", pin=PIN):
+    """The text of a policy with one volume, the root, pinned to where it lies."""
+    return (f"[os]\npath = \\EFI\\debian\\shimx64.efi\n\n[log]\nport = 0x3e8\n\n{extra}"
+            f"[volume root]\nmatch = {match}\nheader = \\EFI\\shoji\\root.luks\nunlock = passphrase\n{volume_extra}{pin}")
 
 
 class Disk:

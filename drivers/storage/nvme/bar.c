@@ -2,6 +2,7 @@
 /* A memory BAR that is trapped: the guest sizes and moves a shadow, the real one follows when memory decoding
  * is on. */
 #include "core/memory.h"
+#include "core/probe.h"
 #include "drivers/storage/nvme/nvme.h"
 
 #define PCI_COMMAND        0x04
@@ -11,6 +12,9 @@
 #define BAR_IO             1u
 #define BAR_TYPE           0xfu
 #define BAR_WIDE           4u
+#define ADDRESS_LIMIT      BIT(52)       /* of the architecture */
+#define MESSAGES_BASE      0xfee00000ull /* local APICs and message interrupts */
+#define MESSAGES_BYTES     MIB(1)
 #define BAR_WIDTH          6u
 
 static uint64_t read_real(const struct nvme_bar *bar)
@@ -81,6 +85,21 @@ void bar_write(struct nvme_bar *bar, unsigned offset, uint32_t value)
     bar->guest = (high | low) & ~(bar->size - 1);
 }
 
+/* May the guest put registers here? Not over memory, its own or the hypervisor's, nor where messages go: our
+ * own accesses would then land there. */
+static bool is_free(uint64_t address, uint64_t length)
+{
+    const struct handoff *handoff = the_handoff();
+    if (!address || !range_fits(address, length, ADDRESS_LIMIT) ||
+        ranges_overlap(address, length, handoff->block_base, handoff->block_length) ||
+        ranges_overlap(address, length, MESSAGES_BASE, MESSAGES_BYTES))
+        return false;
+    for (unsigned i = 0; i < handoff->ram_count; i++)
+        if (ranges_overlap(address, length, handoff->ram[i].base, handoff->ram[i].length))
+            return false;
+    return true;
+}
+
 void bar_remove(struct nvme_bar *bar)
 {
     if (bar->trapped)
@@ -94,7 +113,7 @@ bool bar_place(struct nvme_bar *bar)
         return true;
     bar_remove(bar);
     if (bar->guest != bar->real) {
-        volatile uint8_t *map = device_map(bar->guest, bar->size);
+        volatile uint8_t *map = !is_free(bar->guest, bar->size) ? NULL : device_map(bar->guest, bar->size);
         if (!map)
             return false;
         uint16_t command = (uint16_t)pci_read(bar->controller->at, PCI_COMMAND, 2);

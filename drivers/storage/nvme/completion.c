@@ -125,8 +125,10 @@ unsigned cq_sweep_locked(struct nvme_cq *cq)
     volatile uint8_t *registers = __atomic_load_n(&cq->controller->registers, __ATOMIC_ACQUIRE);
     if (taken && registers)
         device_write32(registers + NVME_DOORBELL + (cq->id * 2u + 1) * cq->controller->stride, cq->head);
-    for (struct nvme_sq *sq = cq->queues; sq; sq = sq->next)
+    for (struct nvme_sq *sq = cq->queues; sq; sq = sq->next) {
         sq_process(sq);
+        sq->depth8 += sq->quick_in_flight - sq->depth8 / 8;
+    }
     if (shown && cq->guest_interrupts)
         interrupts_signal(&cq->controller->irq, cq->vector);
     return taken;

@@ -60,13 +60,14 @@ static struct nvme_bar *bar_numbered(struct nvme_controller *controller, unsigne
     return NULL;
 }
 
-static void attach(struct nvme_controller *controller)
+/* Says where registers and MSI-X table are now; nowhere while decoding is off. */
+static void attach(struct nvme_controller *controller, bool decoding)
 {
-    __atomic_store_n(&controller->registers, controller->bars[0].map, __ATOMIC_RELEASE);
+    __atomic_store_n(&controller->registers, decoding ? controller->bars[0].map : NULL, __ATOMIC_RELEASE);
     struct nvme_bar *table =
         controller->irq.msix ? bar_numbered(controller, controller->irq.table_bar) : NULL;
     if (table)
-        interrupts_attach(&controller->irq, table->map + controller->irq.table_offset);
+        interrupts_attach(&controller->irq, decoding ? table->map + controller->irq.table_offset : NULL);
 }
 
 bool config_start(struct nvme_controller *controller, struct report *problem)
@@ -94,7 +95,7 @@ bool config_start(struct nvme_controller *controller, struct report *problem)
     if (table && !range_fits(controller->irq.table_offset, controller->irq.vectors * 16ull, table->size))
         return report(problem, "The MSI-X table of NVMe controller %02x:%02x.%x lies outside its registers.",
                       at.bus, at.device, at.function);
-    attach(controller);
+    attach(controller, true);
     return true;
 }
 
@@ -111,16 +112,18 @@ static void write_command(struct nvme_controller *controller)
             memory = false;
         }
     }
-    if (memory)
-        attach(controller);
     /* While it runs, completions still need its doorbells: the guest's own accesses are answered as if
      * decoding were off. */
     if (!(controller->command & COMMAND_MEMORY) && controller->state != NVME_STOPPED)
         memory = true;
     for (unsigned i = 0; !memory && i < controller->bar_count; i++)
         bar_remove(&controller->bars[i]);
+    if (!memory)
+        attach(controller, false);
     pci_write(controller->at, PCI_COMMAND, 2,
               (controller->command & ~COMMAND_MEMORY) | (memory ? COMMAND_MEMORY : 0));
+    if (memory)
+        attach(controller, true);
 }
 
 static uint32_t view(struct nvme_controller *controller, unsigned offset)

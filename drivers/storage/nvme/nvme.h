@@ -19,8 +19,12 @@
 #define NVME_TRANSFER_MAX   (PAGE_SIZE << NVME_TRANSFER_SHIFT)
 #define NVME_TRANSFER_PAGES ((1u << NVME_TRANSFER_SHIFT) + 1)
 #define NVME_SCATTER_MAX    190
-#define NVME_DEFER_IN_FLIGHT                                                                                 \
-    4 /* so many reads and writes in flight: new ones wait for a completion instead of a doorbell exit */
+
+/* With so many reads and writes in flight, new ones wait for the next completion instead of a doorbell exit:
+ * fewer where the queue has been deep lately, because little of the device's parallelism is lost there. */
+#define NVME_DEFER_SHALLOW 4
+#define NVME_DEFER_DEEP    2
+#define NVME_DEEP          8
 
 /* ---- Data of one command ---- */
 
@@ -66,7 +70,7 @@ struct nvme_slot {
     uint8_t guest_opcode;
     bool used, decoy; /* decoy: the device executes something harmless in its place, so that it completes in
                          the ordinary way */
-    bool quick;       /* counts for NVME_DEFER_IN_FLIGHT */
+    bool quick;       /* counts for the deferral of doorbells */
     bool parts;       /* goes on with another command after this one: an entry of the ring is kept for it */
     bool own_finish;  /* the table's `finish` is to be called */
 };
@@ -91,6 +95,7 @@ struct nvme_sq {
     struct nvme_slot *slots;
     uint16_t free_slot; /* NVME_NO_SLOT: none */
     uint32_t quick_in_flight, parts_in_flight;
+    uint32_t depth8; /* running average of quick_in_flight at sweeps, times eight */
 };
 #define NVME_NO_SLOT 0xffff
 

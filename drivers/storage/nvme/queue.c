@@ -159,6 +159,11 @@ static bool drain(struct nvme_sq *sq)
     return true;
 }
 
+static bool may_defer(const struct nvme_sq *sq)
+{
+    return sq->quick_in_flight >= (sq->depth8 / 8 >= NVME_DEEP ? NVME_DEFER_DEEP : NVME_DEFER_SHALLOW);
+}
+
 void sq_process(struct nvme_sq *sq)
 {
     if (sq->cq->closed || sq->opening || sq->closing)
@@ -168,7 +173,7 @@ void sq_process(struct nvme_sq *sq)
     /* Where completions are on their way, the sweep that shows them will also find what the guest submits
      * meanwhile. */
     while (drain(sq)) {
-        doorbell_event_tail(sq, sq->quick_in_flight < NVME_DEFER_IN_FLIGHT);
+        doorbell_event_tail(sq, !may_defer(sq));
         if (!doorbell_refresh_tail(sq))
             break;
     }

@@ -11,12 +11,13 @@
 
 static uint32_t device_get(struct nvme_controller *controller, unsigned offset)
 {
-    return device_read32(controller->registers + offset);
+    return controller->registers ? device_read32(controller->registers + offset) : UINT32_MAX;
 }
 
 static void device_put(struct nvme_controller *controller, unsigned offset, uint32_t value)
 {
-    device_write32(controller->registers + offset, value);
+    if (controller->registers)
+        device_write32(controller->registers + offset, value);
 }
 
 static void set_active(struct nvme_controller *controller, bool active)

@@ -5,6 +5,7 @@
 #include "core/device.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/probe.h"
 #include "core/simd.h"
 #include "guest/memory.h"
 #include <stdarg.h>
@@ -196,7 +197,19 @@ void *guest_ram(uint64_t address, size_t length)
     return fake.ram + (address - FAKE_RAM_BASE);
 }
 
-/* ---- core/pci.h ---- */
+/* ---- core/probe.h, core/pci.h ---- */
+
+const struct handoff *the_handoff(void)
+{
+    static struct handoff handoff = {
+        .block_base = FAKE_BLOCK_BASE,
+        .block_length = MIB(2),
+        .ram_count = 1,
+        .ram = {{FAKE_RAM_BASE, FAKE_RAM_BYTES}},
+    };
+    return &handoff;
+}
+
 
 uint32_t pci_read(struct pci_address at, unsigned offset, unsigned bytes)
 {

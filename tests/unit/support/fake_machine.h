@@ -9,6 +9,7 @@
 
 #define FAKE_RAM_BASE    0x100000ull
 #define FAKE_RAM_BYTES   MIB(16)
+#define FAKE_BLOCK_BASE  0x10000000ull /* of the hypervisor, as the hand-off tells */
 #define FAKE_PAGES_MAX   8192
 #define FAKE_BAR_BYTES   0x4000ull
 #define FAKE_BAR_ADDRESS 0xfe000000ull

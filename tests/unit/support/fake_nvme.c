@@ -26,7 +26,7 @@ static bool chunk(uint64_t address, void *data, size_t length, bool to_memory)
 {
     void *memory = fake_dma(address, length);
     if (!memory) {
-        nvme.bad_dma++;
+        { nvme.bad_dma++; if (getenv("DBG")) abort(); }
         return false;
     }
     memcpy(to_memory ? memory : data, to_memory ? data : memory, length);
@@ -254,7 +254,7 @@ static void post(uint16_t sq_id, uint16_t cid, uint16_t status, uint32_t result)
     struct fake_queue *sq = &nvme.sq[sq_id], *cq = &nvme.cq[sq->cq];
     struct nvme_completion *to = fake_dma(cq->base + cq->tail * sizeof(*to), sizeof(*to));
     if (!to) {
-        nvme.bad_dma++;
+        { nvme.bad_dma++; if (getenv("DBG")) abort(); }
         return;
     }
     *to = (struct nvme_completion){.result = result,
