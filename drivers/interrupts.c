@@ -169,6 +169,14 @@ bool interrupts_enabled(struct interrupts *irq)
     return enabled;
 }
 
+bool interrupts_msix_enabled(struct interrupts *irq)
+{
+    spin_lock(&irq->lock);
+    bool enabled = irq->msix_enabled;
+    spin_unlock(&irq->lock);
+    return enabled;
+}
+
 unsigned interrupts_cpu(struct interrupts *irq, unsigned vector)
 {
     uint64_t address = 0;

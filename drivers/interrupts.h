@@ -48,6 +48,7 @@ void interrupts_restore(struct interrupts *irq);
 
 /* Does the guest have MSI-X or MSI enabled, so that real messages are NMIs? */
 bool interrupts_enabled(struct interrupts *irq);
+bool interrupts_msix_enabled(struct interrupts *irq);
 
 /* The CPU at which a vector's NMI is aimed. */
 unsigned interrupts_cpu(struct interrupts *irq, unsigned vector);

@@ -13,6 +13,7 @@ key=$(recipe_key "$(candidate_version libssl3)" "$(compiler_version)" -- \
 entry=$(cache_dir)/openssl-$key
 logs=$(cache_dir)/logs
 
+lock_cache openssl
 if [ ! -e "$entry/done" ]; then
     rm -rf "$entry"
     mkdir -p "$entry"

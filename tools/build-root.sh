@@ -47,6 +47,7 @@ fi
 key=$(recipe_key "$(candidate_version linux-image-amd64)" "$(candidate_version systemd)" -- "$tools/build-root.sh" "$tools/customize-root.sh")
 entry=$(cache_dir)/root-$key
 link=$(realpath -sm "$1")
+lock_cache root
 if [ ! -e "$entry/done" ]; then
     rm -rf "$entry"
     mkdir -p "$entry"

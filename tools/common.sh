@@ -27,28 +27,48 @@ as_root() {
     fi
 }
 
-# progress LABEL LOG COMMAND...: runs the command with its output in LOG, a sign of life every few seconds, the log's end on failure.
+# progress LABEL LOG COMMAND...: runs the command with its output in LOG, a sign of life every few seconds (a line of its own where no
+# terminal is watching), the log's end on failure.
 progress() {
-    local label=$1 log=$2 start=$SECONDS pid shown=0
+    local label=$1 log=$2 start=$SECONDS pid next=3 every=3
     shift 2
     mkdir -p "$(dirname "$log")"
-    printf '==> %s ' "$label"
+    if [ -t 1 ]; then
+        printf '==> %s ' "$label"
+    else
+        say "$label"
+        next=15 every=15
+    fi
     "$@" >"$log" 2>&1 &
     pid=$!
     while kill -0 "$pid" 2>/dev/null; do
         sleep 0.2
-        if [ $((SECONDS - start)) -ge $((shown + 3)) ]; then
-            shown=$((SECONDS - start))
+        [ $((SECONDS - start)) -ge "$next" ] || continue
+        next=$((SECONDS - start + every))
+        if [ -t 1 ]; then
             printf '.'
+        else
+            say "$label: $((SECONDS - start)) s so far"
         fi
     done
     if wait "$pid"; then
-        printf ' %d s\n' $((SECONDS - start))
+        if [ -t 1 ]; then
+            printf ' %d s\n' $((SECONDS - start))
+        else
+            say "$label: done in $((SECONDS - start)) s"
+        fi
     else
-        printf ' failed\n' >&2
+        printf '\n' >&2
         tail -n 30 "$log" >&2
         fail "$label failed; the whole log is $log"
     fi
+}
+
+# Only one process makes an entry of this kind at a time; the script's end lets go.
+lock_cache() {
+    mkdir -p "$(cache_dir)"
+    exec 9>"$(cache_dir)/$1.lock"
+    flock 9
 }
 
 # recipe_key WORD... -- FILE...: a short hash of the words and the files' contents, the name of a cache entry.

@@ -208,8 +208,7 @@ static void step(struct reader *in)
         (void)guest_doorbell_buffer();
         break;
     case 10:
-        if (nvme.event_waiting)
-            fake_nvme_event();
+        fake_nvme_event();
         break;
     default:
         send(in, 1);

@@ -442,7 +442,7 @@ static void deep_queues(void **state)
         (void)guest_put(1, &write);
         guest_ring(1);
     }
-    assert_true(guest.rings < 30);
+    assert_true(guest.rings < 50);
     unsigned done = 0;
     for (unsigned i = 0; i < 1000 && done < 1000; i++) {
         fake_nvme_run();
@@ -679,17 +679,25 @@ static void interrupt_modes_change(void **state)
 {
     (void)state;
     start_queue(false, 64);
+    guest_register_write(NVME_INTMS, 6);
+    guest_register_write(NVME_INTMC, 4);
+    assert_int_equal(nvme.masks, 2);
     check_write_and_read();
     guest_msix(true); /* queue 1 has vector 0 */
+    guest_register_write(NVME_INTMS, 8);
+    assert_int_equal(nvme.masks, 2);
+    assert_int_equal(guest_register(NVME_INTMS), 10);
     check_write_and_read();
     assert_int_equal(fake.raised[GUEST_VECTOR], 2);
     guest_msix(false);
+    assert_int_equal(nvme.masks, 10);
     check_write_and_read();
     assert_int_equal(fake.raised[GUEST_VECTOR], 2);
     guest_config_write(FAKE_MSI + 4, 4, 0xfee00000);
     guest_config_write(FAKE_MSI + 12, 2, 0x51);
     guest_config_write(FAKE_MSI + 2, 2, 0x81);
     assert_int_equal(guest_config_read(FAKE_MSI + 2, 2), 0x81);
+    assert_int_equal(nvme.masks, 0);
     check_write_and_read();
     assert_int_equal(fake.raised[0x51], 2);
     guest_config_write(FAKE_MSI + 2, 2, 0x80);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Debian test disk: GPT with an EFI system partition, the root, and a partition for fio; plain or with an encrypted root."""
+import fcntl
 import hashlib
 import shutil
 import tempfile
@@ -170,17 +171,23 @@ def cached_disks():
     for name in ("disk.py", "luks.py"):
         recipe.update((Path(__file__).parent / name).read_bytes())
     entry = cache_dir() / f"disk-{recipe.hexdigest()[:16]}"
-    if not (entry / "done").exists():
-        print("==> making and encrypting the test disk", flush=True)
-        shutil.rmtree(entry, ignore_errors=True)
-        entry.mkdir(parents=True)
-        _build_plain(entry / "plain.img", root)
-        with tempfile.TemporaryDirectory(dir=entry) as folder:
-            _build_encrypted(entry / "encrypted.img", entry / "plain.img", root, Path(folder))
-        for image in entry.glob("*.img"):
-            image.chmod(0o444)
-        (entry / "done").touch()
+    with open(cache_dir() / "disk.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one maker at a time; closing the file lets go
+        if not (entry / "done").exists():
+            print("==> making and encrypting the test disk", flush=True)
+            _build_entry(entry, root)
     return entry
+
+
+def _build_entry(entry, root):
+    shutil.rmtree(entry, ignore_errors=True)
+    entry.mkdir(parents=True)
+    _build_plain(entry / "plain.img", root)
+    with tempfile.TemporaryDirectory(dir=entry) as folder:
+        _build_encrypted(entry / "encrypted.img", entry / "plain.img", root, Path(folder))
+    for image in entry.glob("*.img"):
+        image.chmod(0o444)
+    (entry / "done").touch()
 
 
 def plain_disk(path):

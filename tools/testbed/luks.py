@@ -59,6 +59,16 @@ def decrypt_in_place(image, header, passphrase=PASSPHRASE):
         run("cryptsetup", "reencrypt", "--decrypt", "--header", header, "--force-offline-reencrypt", "--batch-mode", "--key-file", key, image)
 
 
+def volume_key(header, folder, passphrase=PASSPHRASE):
+    """The volume key's bytes, as cryptsetup tells them."""
+    file = Path(folder) / "volume.key"
+    with Secret(passphrase) as key:
+        run("cryptsetup", "luksDump", "--batch-mode", "--dump-volume-key", "--volume-key-file", file, "--key-file", key, header)
+    value = file.read_bytes()
+    file.unlink()
+    return value
+
+
 # The binary header (LUKS2 On-Disk Format Specification, section 2): big endian, 4096 bytes, then the JSON area.
 BINARY_BYTES = 4096
 SIZE_AT, CHECKSUM_AT, CHECKSUM_BYTES = 8, 0x1C0, 64

@@ -126,8 +126,9 @@ unsigned cq_sweep_locked(struct nvme_cq *cq)
     if (taken && registers)
         device_write32(registers + NVME_DOORBELL + (cq->id * 2u + 1) * cq->controller->stride, cq->head);
     for (struct nvme_sq *sq = cq->queues; sq; sq = sq->next) {
-        sq_process(sq);
-        sq->depth8 += sq->quick_in_flight - sq->depth8 / 8;
+        unsigned found = sq_process(sq);
+        if (taken)
+            sq->found8 += found - sq->found8 / 8;
     }
     if (shown && cq->guest_interrupts)
         interrupts_signal(&cq->controller->irq, cq->vector);
@@ -175,6 +176,7 @@ unsigned controller_claim(void *owner, unsigned cpu)
 
 void controller_mode_changed(struct nvme_controller *controller)
 {
+    registers_apply_masks(controller);
     for (unsigned i = 0; i < NVME_QUEUES_MAX; i++) {
         struct nvme_cq *cq = &controller->cq[i];
         if (!__atomic_load_n(&cq->used, __ATOMIC_ACQUIRE))

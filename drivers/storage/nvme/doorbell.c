@@ -133,7 +133,7 @@ static void ring_sq(struct nvme_sq *sq, uint32_t value)
         } else {
             sq->guest_tail = value;
             sq->live = true;
-            sq_process(sq);
+            (void)sq_process(sq);
         }
     }
     spin_unlock(&cq->lock);

@@ -55,7 +55,7 @@ static void make_data_command(struct nvme_slot *slot, const struct nvme_command 
 {
     make_command(slot, guest->opcode, guest->cdw12 & (RW_LIMITED_RETRY | RW_FORCE_ACCESS));
     slot->command.cdw13 = guest->cdw13 & RW_HINTS;
-    slot->quick = guest->opcode != IO_COMPARE;
+    slot->quick = guest->opcode != IO_COMPARE && slot->transfer.bytes <= NVME_QUICK_MAX;
 }
 
 static bool in_volume(const struct nvme_slot *slot)

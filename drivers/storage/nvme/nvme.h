@@ -20,11 +20,13 @@
 #define NVME_TRANSFER_PAGES ((1u << NVME_TRANSFER_SHIFT) + 1)
 #define NVME_SCATTER_MAX    190
 
-/* With so many reads and writes in flight, new ones wait for the next completion instead of a doorbell exit:
- * fewer where the queue has been deep lately, because little of the device's parallelism is lost there. */
-#define NVME_DEFER_SHALLOW 4
-#define NVME_DEFER_DEEP    2
-#define NVME_DEEP          8
+/* With so many small reads and writes in flight, new ones wait for the next completion instead of a doorbell
+ * exit. One in flight is enough where sweeps have lately found more than one new command each: the guest then
+ * submits faster than the device completes, and little of the device's parallelism is lost. */
+#define NVME_DEFER_IN_FLIGHT 4
+#define NVME_DEFER_BUSY      1
+#define NVME_BUSY_FOUND8     10 /* found per sweep, times eight */
+#define NVME_QUICK_MAX       KIB(64)
 
 /* ---- Data of one command ---- */
 
@@ -70,7 +72,7 @@ struct nvme_slot {
     uint8_t guest_opcode;
     bool used, decoy; /* decoy: the device executes something harmless in its place, so that it completes in
                          the ordinary way */
-    bool quick;       /* counts for the deferral of doorbells */
+    bool quick;       /* small and short: counts for NVME_DEFER_IN_FLIGHT */
     bool parts;       /* goes on with another command after this one: an entry of the ring is kept for it */
     bool own_finish;  /* the table's `finish` is to be called */
 };
@@ -95,7 +97,7 @@ struct nvme_sq {
     struct nvme_slot *slots;
     uint16_t free_slot; /* NVME_NO_SLOT: none */
     uint32_t quick_in_flight, parts_in_flight;
-    uint32_t depth8; /* running average of quick_in_flight at sweeps, times eight */
+    uint32_t found8; /* running average of commands that a sweep finds, times eight */
 };
 #define NVME_NO_SLOT 0xffff
 
@@ -224,8 +226,9 @@ const uint64_t *transfer_device(const struct nvme_transfer *transfer);
 
 /* ---- queue.c: submission ---- */
 
-/* Takes what the guest has put into the queue. Under the completion queue's lock. */
-void sq_process(struct nvme_sq *sq);
+/* Takes what the guest has put into the queue. Under the completion queue's lock. Returns how many commands.
+ */
+unsigned sq_process(struct nvme_sq *sq);
 /* Puts a slot's command into the device's ring once more. False: no room. */
 bool sq_submit(struct nvme_sq *sq, struct nvme_slot *slot) must_check;
 void sq_ring_device(struct nvme_sq *sq);
@@ -316,6 +319,10 @@ extern const struct nvme_operation create_cq_operation, create_sq_operation, del
 void registers_access(void *owner, struct mmio_access *access);
 /* The controller lost its state (power): its queues are no more. Under the controller's lock. */
 void registers_stop(struct nvme_controller *controller);
+
+/* Gives the device the guest's interrupt masks with pin interrupts, and none with MSI (with MSI-X the registers
+ * are not to be touched). With no lock held. */
+void registers_apply_masks(struct nvme_controller *controller);
 
 /* ---- config_space.c ---- */
 

