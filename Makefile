@@ -60,7 +60,7 @@ HOST_LIBS   := $(CRYPTO_LIBRARY) -l:libargon2.a -lZydis -lcmocka -lpthread
 
 # ---- Targets ----
 
-.PHONY: all unit fuzz fuzz-short system check bench size run clean help packages-build packages-unit packages-fuzz packages-system disk module FORCE
+.PHONY: all unit fuzz fuzz-short system check bench size run clean help packages-build packages-unit packages-fuzz packages-system disk FORCE
 
 all: build/shoji.efi build/shojictl ## build shoji.efi and shojictl
 	@echo "==> build/shoji.efi: $$(( ($$(stat -c %s build/shoji.efi) + 1023) / 1024 )) KiB, of it $$(( ($$(stat -c %s build/core/shoji-core.stripped.elf) + 1023) / 1024 )) KiB core"
@@ -74,7 +74,7 @@ fuzz: $(FUZZERS) ## run the fuzzers, FUZZ_SECONDS in all (ten minutes)
 fuzz-short: $(FUZZERS)
 	@$(PYTHON) tools/run_fuzz.py --seconds-each $(FUZZ_CHECK_SECONDS) build/results/fuzz.count $(sort $(FUZZERS))
 
-system: all module build/tests/instructions ## run the system tests in QEMU; T=name runs those whose name matches
+system: all disk ## run the system tests in QEMU; T=name runs those whose name matches
 	@$(PYTHON) tools/run_system.py build/results/system.count $(T)
 
 check: ## everything: unit tests, a short fuzz, system tests; ends with `N passed, N failed`
@@ -92,9 +92,6 @@ run: all disk ## boot an encrypted Debian under Shoji in QEMU, on this terminal
 
 disk: | packages-system ## build the Debian test disk (cached)
 	@tools/build-root.sh build/deps/root
-
-module: disk
-	@tools/build-module.sh tests/system/module build/module
 
 clean: ## remove build/ (the cache stays)
 	rm -rf build
@@ -213,10 +210,6 @@ build/bench/xts: build/native/bench/xts.c.o build/native/libshoji.a $(CRYPTO_LIB
 	@echo "  link   $@"
 	@$(CC) $< build/native/libshoji.a $(CRYPTO_LIBRARY) -lpthread -o $@
 
-build/tests/%: build/native/tests/system/programs/%.c.o
-	@mkdir -p $(@D)
-	@echo "  link   $@"
-	@$(CC) -static $< -o $@
 build/bench/guest: build/native/bench/guest.c.o
 	@mkdir -p $(@D)
 	@echo "  link   $@"

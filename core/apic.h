@@ -20,6 +20,7 @@
 #define APIC_LVT_TIMER 0x320u
 #define APIC_LVT_PMC 0x340u
 #define APIC_LVT_LAST 0x370u
+#define APIC_TIMER_COUNT 0x380u
 #define APIC_REGISTER_STEP 0x10u
 
 #define ICR_VECTOR         0xffu
@@ -39,6 +40,7 @@
 
 #define LVT_MASKED 0x10000u
 #define SVR_RESET  0xffu
+#define DFR_RESET  0xffffffffu
 
 /* Maps the register page. False when the window is full. */
 bool apic_start(void) must_check;

@@ -47,6 +47,7 @@ struct cpu {
     uint8_t xmm[16][16] aligned_to(16); /* the guest's, between simd_begin and simd_end */
     uint32_t mxcsr;
     bool in_simd;
+    bool init_arrived; /* an INIT was turned into #SX; taken by the guest's side */
 };
 
 extern struct cpu *cpus[HANDOFF_CPUS_MAX];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host's interrupt descriptor table. The hypervisor has no use for exceptions but one: a #GP in the two MSR accessors is their answer. */
+/* The host's interrupt descriptor table. The hypervisor has no use for exceptions but two: a #GP in the two MSR accessors is their answer, and #SX
+ * is an INIT that the CPU would otherwise have obeyed (AMD APM volume 2, section 15.28). */
 #include "core/exceptions.h"
 
 #include "core/cpu.h"
@@ -15,6 +16,7 @@ struct gate {
 static_assert(sizeof(struct gate) == 16, "64-bit gate, APM 2 section 4.8.3");
 
 #define GATE_INTERRUPT 0x8e
+#define SX_REDIRECTED_INIT 1u /* #SX's error code */
 
 static struct gate idt[EXCEPTION_COUNT]; /* written before the second CPU enters */
 
@@ -78,6 +80,10 @@ void exception_taken(struct exception_frame *frame)
     }
     if (frame->vector == EXCEPTION_GP && frame->rip == (uint64_t)msr_write_at) {
         frame->rip = (uint64_t)msr_write_fault;
+        return;
+    }
+    if (frame->vector == EXCEPTION_SX && frame->error_code == SX_REDIRECTED_INIT) {
+        this_cpu()->init_arrived = true;
         return;
     }
     report_and_stop(frame);

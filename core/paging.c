@@ -99,7 +99,8 @@ void paging_load_for_launch(uint64_t firmware_cr3)
     msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_NXE);
     /* The firmware's top table is reachable under its own address here: the lower half is still the firmware's. */
     const uint64_t *firmware_top = (const uint64_t *)(firmware_cr3 & PTE_ADDRESS);
-    memcpy(launch_top, host_top, PAGE_SIZE);
+    /* Another CPU may run on this table at the moment: each half is overwritten with what it holds already. */
+    memcpy(launch_top + TOP_LOWER_HALF, host_top + TOP_LOWER_HALF, TOP_LOWER_HALF * sizeof(uint64_t));
     memcpy(launch_top, firmware_top, TOP_LOWER_HALF * sizeof(uint64_t));
     cr3_write(physical_of(launch_top));
 }

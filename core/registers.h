@@ -32,6 +32,7 @@
 #define RFLAGS_RF  BIT(16)
 #define RFLAGS_VM  BIT(17)
 
+#define DR6_TRAPS 0xfull /* B0-B3: which breakpoint */
 #define DR6_BS    BIT(14)
 #define DR6_RESET 0xffff0ff0ull
 #define DR7_RESET 0x400ull
@@ -41,8 +42,10 @@
 #define EFER_LMA  BIT(10)
 #define EFER_NXE  BIT(11)
 #define EFER_SVME BIT(12)
+#define EFER_AIBRSE BIT(21)
 
 #define MSR_APIC_BASE     0x1bu
+#define MSR_PRED_CMD      0x49u
 #define MSR_MTRR_CAP      0xfeu
 #define MSR_MTRR_VAR_BASE 0x200u /* pairs: base, mask */
 #define MSR_MTRR_FIX_64K  0x250u
@@ -72,6 +75,9 @@
 #define MSR_AMD_VM_HSAVE_PA   0xc0010117u
 #define MSR_AMD_SVM_LOCK_KEY  0xc0010118u
 
+#define VM_CR_R_INIT   BIT(1) /* an INIT that arrives in the hypervisor is #SX instead */
+#define VM_CR_DISABLED BIT(4)
+
 #define APIC_BASE_BSP     BIT(8)
 #define APIC_BASE_EXTD    BIT(10)
 #define APIC_BASE_ENABLE  BIT(11)
@@ -94,6 +100,7 @@ enum exception {
     EXCEPTION_PF = 14,
     EXCEPTION_AC = 17,
     EXCEPTION_MC = 18,
+    EXCEPTION_CP = 21,
     EXCEPTION_SX = 30,
     EXCEPTION_COUNT = 32,
 };

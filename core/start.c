@@ -26,8 +26,15 @@ const struct handoff *the_handoff(void)
     return &handoff;
 }
 
+static void wipe_keys(void)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(handoff.volumes); i++)
+        wipe(handoff.volumes[i].key, sizeof handoff.volumes[i].key);
+}
+
 void stop_all(void)
 {
+    wipe_keys(); /* still there when a probe fails */
     for (const struct stopper *s = __start_stoppers; s < __stop_stoppers; s++)
         s->stop();
 }
@@ -72,18 +79,23 @@ static enum core_status start_devices(void)
             return status;
         }
     }
-    for (unsigned i = 0; i < handoff.volume_count; i++)
-        wipe(handoff.volumes[i].key, sizeof handoff.volumes[i].key);
+    wipe_keys();
     return CORE_OK;
 }
 
+/* What core_enter changes on a CPU before it is sure to keep it. */
+struct borrowed {
+    uint64_t cr3; /* the loader's for the call: unlike the firmware's it maps the core, which still runs */
+    uint64_t gs_base, efer;
+};
+
 /* Gives the CPU back to the loader as it was. */
-static uint64_t give_back(const struct handoff_cpu *entry, uint64_t gs_base, uint64_t efer, enum core_status status)
+static uint64_t give_back(const struct borrowed *was, enum core_status status)
 {
     stop_all();
-    msr_write(MSR_GS_BASE, gs_base);
-    cr3_write(entry->cr3);
-    msr_write(MSR_EFER, efer);
+    msr_write(MSR_GS_BASE, was->gs_base);
+    cr3_write(was->cr3);
+    msr_write(MSR_EFER, was->efer);
     return status;
 }
 
@@ -92,29 +104,31 @@ uint64_t core_enter(struct handoff_cpu *given);
 uint64_t core_enter(struct handoff_cpu *given)
 {
     struct handoff_cpu entry = *given;
-    uint64_t gs_base = msr_read(MSR_GS_BASE), efer = msr_read(MSR_EFER);
+    const struct borrowed was = {cr3_read(), msr_read(MSR_GS_BASE), msr_read(MSR_EFER)};
     bool boot_cpu = !host_stands;
     enum core_status status = CORE_OK;
     if (boot_cpu)
         status = start_host((struct handoff *)entry.handoff);
     if (status == CORE_OK && entry.index >= handoff.cpu_count)
         status = CORE_TOO_MANY_CPUS;
-    if (status != CORE_OK)
+    if (status != CORE_OK) {
+        stop_all();
         return status;
+    }
     paging_load_for_launch(entry.cr3);
     struct cpu *cpu = cpu_create((unsigned)entry.index);
     if (!cpu)
-        return give_back(&entry, gs_base, efer, CORE_NO_MEMORY);
+        return give_back(&was, CORE_NO_MEMORY);
     cpu->entry = entry;
-    cpu->entry_gs_base = gs_base;
-    cpu->entry_efer = efer;
+    cpu->entry_gs_base = was.gs_base;
+    cpu->entry_efer = was.efer;
     msr_write(MSR_GS_BASE, (uint64_t)cpu);
     if (boot_cpu)
         status = start_devices();
     if (status == CORE_OK)
         status = __start_launchers->prepare(cpu, &handoff);
     if (status != CORE_OK)
-        return give_back(&entry, gs_base, efer, status);
+        return give_back(&was, status);
     host_stands = true;
     cpus[entry.index] = cpu;
     __atomic_fetch_add(&cpu_count, 1, __ATOMIC_ACQ_REL);

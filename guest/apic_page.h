@@ -4,6 +4,7 @@
 #define SHOJI_GUEST_APIC_PAGE_H
 
 #include "guest/exit.h"
+#include "guest/nested.h"
 
 /* Closes the APIC of all CPUs for writes; `always`: it is never opened again. A machine with one CPU has nobody to start and is not closed unless `always`.
  * Called when the last CPU is taken: until then the firmware wakes CPUs that are not yet the guest's. */
@@ -14,9 +15,14 @@ void apic_page_close(void);
 void apic_page_open(void);
 
 bool apic_page_is(uint64_t address);
+
+/* What the guest may do with the page by itself now. */
+enum nested_access apic_page_access(void);
+
+/* A write of the closed page. */
 void exit_apic_write(struct vcpu *vcpu, uint64_t address);
 
-/* A trapped write of the x2APIC's command register. */
-void apic_x2_command(struct vcpu *vcpu, uint64_t value);
+/* A trapped write of the x2APIC's command register. False for #GP. */
+bool apic_x2_command(struct vcpu *vcpu, uint64_t value);
 
 #endif

@@ -11,7 +11,9 @@
 #define LEAF_STRUCTURED   7u
 #define LEAF_TRACE        0x14u
 #define LEAF_AMD_FEATURES 0x80000001u
+#define LEAF_AMD_SIZES    0x80000008u
 #define LEAF_AMD_SVM      0x8000000au
+#define LEAF_AMD_ENCRYPTION 0x8000001fu
 
 #define FEATURES_ECX_VMX        BIT(5)
 #define FEATURES_ECX_SMX        BIT(6)
@@ -21,6 +23,7 @@
 #define STRUCTURED_ECX_OSPKE    BIT(4)
 #define AMD_ECX_SVM             BIT(2)
 #define AMD_ECX_SKINIT          BIT(12)
+#define AMD_8_EBX_INVLPGB       BIT(3) /* undefined in a guest unless the hypervisor shares its address-space IDs */
 
 static uint32_t signature_leaf; /* constant after cpuid_start */
 
@@ -38,9 +41,10 @@ void cpuid_start(void)
 static struct cpuid signature(void)
 {
     struct cpuid r = {.eax = signature_leaf};
-    memcpy(&r.ebx, HYPERVISOR_SIGNATURE, 4);
-    memcpy(&r.ecx, HYPERVISOR_SIGNATURE + 4, 4);
-    memcpy(&r.edx, HYPERVISOR_SIGNATURE + 8, 4);
+    static const char text[] = HYPERVISOR_SIGNATURE;
+    memcpy(&r.ebx, text, 4);
+    memcpy(&r.ecx, text + 4, 4);
+    memcpy(&r.edx, text + 8, 4);
     return r;
 }
 
@@ -68,8 +72,12 @@ static struct cpuid answer(const struct vcpu *vcpu, uint32_t leaf, uint32_t subl
     case LEAF_AMD_FEATURES:
         r.ecx &= ~(uint32_t)(AMD_ECX_SVM | AMD_ECX_SKINIT);
         break;
+    case LEAF_AMD_SIZES:
+        r.ebx &= ~(uint32_t)AMD_8_EBX_INVLPGB;
+        break;
     case LEAF_TRACE:
     case LEAF_AMD_SVM:
+    case LEAF_AMD_ENCRYPTION: /* the encryption bit of a page would be an address bit to nested paging */
         r = (struct cpuid){0};
         break;
     default:

@@ -27,8 +27,8 @@ struct nested_fault {
 };
 void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault);
 
-/* True for a page that the guest may not touch natively: one of the block, or a watched one. */
-bool mmio_page_is_closed(uint64_t page);
+/* Gives the vCPU, which runs this code, the access to a page that all vCPUs have: none to the block, to trapped regions and watched pages. */
+void mmio_page_restore(struct vcpu *vcpu, uint64_t page);
 
 /* How often the guest touched the hypervisor's block. */
 uint64_t mmio_blocked_accesses(void);
@@ -37,8 +37,9 @@ void exit_nmi(struct vcpu *vcpu);
 void exit_init(struct vcpu *vcpu);
 void exit_iret(struct vcpu *vcpu);
 
-/* #DB or another exception while one instruction is stepped. */
-void exit_step(struct vcpu *vcpu, bool is_debug);
+/* #DB while one instruction is stepped; another exception, which the instruction raised and the back end then delivers. */
+void exit_step(struct vcpu *vcpu);
+void exit_step_fault(struct vcpu *vcpu);
 
 /* A virtualization instruction: #UD. */
 void exit_undefined(struct vcpu *vcpu);

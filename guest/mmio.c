@@ -2,6 +2,7 @@
 /* Nested page faults: trapped register pages, watched pages, and the hypervisor's own block. */
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/panic.h"
 #include "core/spinlock.h"
 #include "guest/apic_page.h"
 #include "guest/exit.h"
@@ -24,12 +25,51 @@ static uint64_t blocked; /* accesses to the block, by all CPUs */
 
 /* ---- Registration ---- */
 
-static bool trap_pages(uint64_t base, uint64_t length, enum nested_access access)
+/* The caller holds the lock. */
+static bool is_taken(uint64_t page)
 {
-    for (uint64_t page = base; page < base + length; page += PAGE_SIZE)
-        if (!nested_set_all(page, access))
-            return false;
+    for (unsigned i = 0; i < REGIONS_MAX; i++)
+        if (regions[i] && page - regions[i]->base < regions[i]->length)
+            return true;
+    for (unsigned i = 0; i < WATCHED_MAX; i++)
+        if (watched[i] && watched[i]->address == page)
+            return true;
+    return false;
+}
+
+/* What the guest may do with a page by itself. */
+static enum nested_access rightful_access(uint64_t page)
+{
+    spin_lock(&lock);
+    bool taken = is_taken(page);
+    spin_unlock(&lock);
+    if (taken || nested_is_block(page))
+        return NESTED_NONE;
+    return apic_page_is(page) ? apic_page_access() : NESTED_ALL;
+}
+
+/* Brings pages to what the tables say, on all CPUs. Another CPU may change the tables meanwhile: whoever changes them last finds it so here, or comes after. */
+static bool apply(uint64_t base, uint64_t length)
+{
+    for (uint64_t page = base; page < base + length; page += PAGE_SIZE) {
+        enum nested_access access;
+        do {
+            access = rightful_access(page);
+            if (!nested_set_all(page, access))
+                return false;
+        } while (rightful_access(page) != access);
+    }
     return true;
+}
+
+void mmio_page_restore(struct vcpu *vcpu, uint64_t page)
+{
+    enum nested_access access;
+    do {
+        access = rightful_access(page);
+        if (!nested_set(vcpu, page, page, access))
+            panic("A stepped page has no table"); /* its path stands since it was stepped over */
+    } while (rightful_access(page) != access);
 }
 
 bool mmio_trap(struct mmio_region *region)
@@ -43,18 +83,23 @@ bool mmio_trap(struct mmio_region *region)
     if (i < REGIONS_MAX)
         regions[i] = region;
     spin_unlock(&lock);
-    return i < REGIONS_MAX && trap_pages(region->base, region->length, NESTED_NONE);
+    if (i == REGIONS_MAX)
+        return false;
+    if (apply(region->base, region->length))
+        return true;
+    mmio_release(region);
+    return false;
 }
 
 void mmio_release(struct mmio_region *region)
 {
-    if (!trap_pages(region->base, region->length, NESTED_ALL))
-        log_line("no memory to release a trapped region");
     spin_lock(&lock);
     for (unsigned i = 0; i < REGIONS_MAX; i++)
         if (regions[i] == region)
             regions[i] = NULL;
     spin_unlock(&lock);
+    if (!apply(region->base, region->length))
+        log_line("no memory to release a trapped region");
 }
 
 bool page_watch(struct watched_page *page)
@@ -68,7 +113,12 @@ bool page_watch(struct watched_page *page)
     if (i < WATCHED_MAX)
         watched[i] = page;
     spin_unlock(&lock);
-    return i < WATCHED_MAX && nested_set_all(page->address, NESTED_NONE);
+    if (i == WATCHED_MAX)
+        return false;
+    if (apply(page->address, PAGE_SIZE))
+        return true;
+    page_unwatch(page);
+    return false;
 }
 
 void page_unwatch(struct watched_page *page)
@@ -78,7 +128,7 @@ void page_unwatch(struct watched_page *page)
         if (watched[i] == page)
             watched[i] = NULL;
     spin_unlock(&lock);
-    if (!nested_set_all(page->address, NESTED_ALL))
+    if (!apply(page->address, PAGE_SIZE))
         log_line("no memory to release a watched page");
 }
 
@@ -243,8 +293,8 @@ static bool emulate_string(const struct emulation *e, bool write, bool *failed)
 
 static void refuse(const struct emulation *e)
 {
-    log_line("cpu %u: an access to a trapped page at %llx that is not emulated, from %llx", e->vcpu->cpu->index,
-             (unsigned long long)e->address, (unsigned long long)e->vcpu->rip);
+    log_line("cpu %u: an access to a trapped page at %llx that is not emulated", e->vcpu->cpu->index,
+             (unsigned long long)e->address);
     vcpu_inject(e->vcpu, EXCEPTION_GP, 0);
 }
 
@@ -254,7 +304,8 @@ static void emulate(struct vcpu *vcpu, const struct mmio_region *region, const s
     uint8_t bytes[INSTRUCTION_MAX];
     size_t size = walk_fetch(vcpu, bytes);
     bool failed = false;
-    if (fault->fetch || fault->during_walk || !decode(bytes, size, walk_decode_mode(vcpu), &e.op) ||
+    step_abandon(vcpu); /* this instruction is done here after all */
+    if (fault->fetch || fault->during_walk || vcpu_injection_due(vcpu) || !decode(bytes, size, walk_decode_mode(vcpu), &e.op) ||
         fault->address - region->base + e.op.access_bytes > region->length) {
         refuse(&e);
         return;
@@ -278,17 +329,11 @@ static void touch_block(struct vcpu *vcpu, const struct nested_fault *fault)
     count_exit(vcpu, EXIT_BLOCK_ACCESS);
     uint64_t count = __atomic_add_fetch(&blocked, 1, __ATOMIC_RELAXED);
     if (count <= BLOCKED_LOGGED)
-        log_line("cpu %u: the guest %s the hypervisor's memory at %llx, from %llx", vcpu->cpu->index,
-                 fault->write ? "writes" : "reads", (unsigned long long)fault->address, (unsigned long long)vcpu->rip);
+        log_line("cpu %u: the guest %s the hypervisor's memory at %llx", vcpu->cpu->index,
+                 fault->write ? "writes" : "reads", (unsigned long long)fault->address);
     memset(vcpu->scratch_page, 0xff, PAGE_SIZE);
     if (!step_over_page(vcpu, fault->address & ~PAGE_MASK, physical_of(vcpu->scratch_page)))
         vcpu_inject(vcpu, EXCEPTION_GP, 0);
-}
-
-bool mmio_page_is_closed(uint64_t page)
-{
-    struct watched_page unused;
-    return nested_is_block(page) || find_watched(page, &unused);
 }
 
 uint64_t mmio_blocked_accesses(void)
@@ -301,6 +346,7 @@ void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
     struct mmio_region region;
     struct watched_page page;
     if (apic_page_is(fault->address) && fault->write) {
+        step_abandon(vcpu);
         exit_apic_write(vcpu, fault->address);
     } else if (find_region(fault->address, &region)) {
         emulate(vcpu, &region, fault);
@@ -309,9 +355,13 @@ void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
         page.before(page.owner);
         if (!step_over_page(vcpu, page.address, page.address))
             vcpu_inject(vcpu, EXCEPTION_GP, 0);
-    } else if (guest_memory_is_ram(fault->address & ~PAGE_MASK, PAGE_SIZE)) {
+    } else if (nested_is_block(fault->address)) {
+        touch_block(vcpu, fault);
+    } else if (nested_reaches(fault->address)) {
         vcpu_flush(vcpu); /* the page was released meanwhile: again */
     } else {
-        touch_block(vcpu, fault); /* or an address beyond the machine's: nothing is there either */
+        log_line("cpu %u: the guest uses address %llx, which is beyond the machine's", vcpu->cpu->index,
+                 (unsigned long long)fault->address);
+        vcpu_inject(vcpu, EXCEPTION_GP, 0);
     }
 }

@@ -40,6 +40,20 @@ static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return true;
 }
 
+#define HWCR_MC_STATUS_WRITE BIT(18)
+#define HWCR_BOOST_OFF       BIT(25)
+#define HWCR_COUNT_RETIRED   BIT(30)
+
+/* Of the hardware configuration register the guest has what concerns its own speed and machine-check tests; not the locks, nor what INVD does. */
+static bool write_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    const uint64_t own = HWCR_MC_STATUS_WRITE | HWCR_BOOST_OFF | HWCR_COUNT_RETIRED;
+    uint64_t now;
+    if (!msr_read_safe(msr, &now) || ((value ^ now) & own && !msr_write_safe(msr, (now & ~own) | (value & own))))
+        return false;
+    return write_ignored(vcpu, msr, value);
+}
+
 /* A patch level that does not change is what a guest sees whose update was refused. */
 static bool write_microcode(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
@@ -55,14 +69,32 @@ static bool read_efer(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
     return true;
 }
 
-#define EFER_WRITABLE (EFER_SCE | EFER_LME | EFER_NXE | BIT(13) /* LMSLE */ | BIT(14) /* FFXSR */ | BIT(15) /* TCE */ | BIT(17) | BIT(18) | BIT(20) | BIT(21))
+#define EFER_LMSLE   BIT(13)
+#define EFER_FFXSR   BIT(14)
+#define EFER_TCE     BIT(15)
+#define EFER_MCOMMIT BIT(17)
+#define EFER_INTWB   BIT(18)
+#define EFER_UAIE    BIT(20)
+/* What some CPUs have and others do not. */
+#define EFER_OPTIONAL                                                                                                  \
+    (EFER_NXE | EFER_LMSLE | EFER_FFXSR | EFER_TCE | EFER_MCOMMIT | EFER_INTWB | EFER_UAIE | EFER_AIBRSE)
+#define EFER_WRITABLE (EFER_SCE | EFER_LME | EFER_OPTIONAL)
+
+/* The CPU itself says which bits it has; entering the guest with another one would fail. */
+static bool efer_exists(uint64_t value)
+{
+    uint64_t host = msr_read(MSR_EFER);
+    bool exists = msr_write_safe(MSR_EFER, host | (value & EFER_OPTIONAL));
+    msr_write(MSR_EFER, host);
+    return exists;
+}
 
 static bool write_efer(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     (void)msr;
     uint64_t old = vcpu_efer(vcpu);
     bool paging = vcpu_cr(vcpu, CR0) & CR0_PG;
-    if (value & ~(EFER_WRITABLE | EFER_LMA))
+    if ((value & ~(EFER_WRITABLE | EFER_LMA)) || !efer_exists(value))
         return false; /* SVME too: as on a CPU without it */
     if (paging && ((value ^ old) & EFER_LME))
         return false;
@@ -86,9 +118,12 @@ static bool write_x2apic_command(struct vcpu *vcpu, uint32_t msr, uint64_t value
     (void)msr;
     if (!apic_is_x2())
         return false;
-    apic_x2_command(vcpu, value);
-    return true;
+    return apic_x2_command(vcpu, value);
 }
+
+#define MTRR_VALID        BIT(11)
+#define MTRR_ENABLE       BIT(11)
+#define MTRR_DEFAULT_TYPE 0xffull
 
 /* A variable-range MTRR may not lie over the hypervisor's block, unless it says what was there. */
 static bool write_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
@@ -104,9 +139,9 @@ static bool write_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
         mask = value;
     else
         base = value;
-    bool valid = mask & BIT(11);
-    uint64_t bits = mask & PTE_ADDRESS;
-    for (uint64_t at = h->block_base; valid && at < h->block_base + h->block_length; at += MIB(2))
+    /* The smaller bits are left out: a range that lies inside the block covers some of it whatever they are. */
+    uint64_t bits = mask & PTE_ADDRESS & ~(CORE_BLOCK_ALIGN - 1);
+    for (uint64_t at = h->block_base; (mask & MTRR_VALID) && at < h->block_base + h->block_length; at += CORE_BLOCK_ALIGN)
         if ((at & bits) == (base & bits)) {
             log_line("cpu %u: an MTRR over the hypervisor's memory is ignored", vcpu->cpu->index);
             return true;
@@ -114,7 +149,20 @@ static bool write_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return msr_write_safe(msr, value);
 }
 
+/* Switching the MTRRs off, or the default type, could make the hypervisor's memory uncached under its feet. An operating system that switches them off while it
+ * changes others has its caches off meanwhile, so it sees no difference. */
+static bool write_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    uint64_t now;
+    const uint64_t kept = MTRR_DEFAULT_TYPE | MTRR_ENABLE;
+    (void)vcpu;
+    return msr_read_safe(msr, &now) && msr_write_safe(msr, (value & ~kept) | (now & kept));
+}
+
 #define MTRR_VARIABLE_LAST (MSR_MTRR_VAR_BASE + 2 * 10 - 1)
+/* The banks of the scalable machine check architecture, beyond what permission maps cover; operating systems stop when they cannot be written. */
+#define MSR_AMD_BANK_FIRST 0xc0002000u
+#define MSR_AMD_BANK_LAST  0xc0002fffu
 #define MSR_INTEL_TRACE_FIRST 0x560u
 #define MSR_INTEL_TRACE_LAST  0x58fu
 
@@ -123,9 +171,10 @@ static const struct msr_rule rules[] = {
     {MSR_APIC_BASE, MSR_APIC_BASE, NULL, write_apic_base},
     {MSR_X2APIC_ICR, MSR_X2APIC_ICR, NULL, write_x2apic_command},
     {MSR_MTRR_VAR_BASE, MTRR_VARIABLE_LAST, NULL, write_mtrr},
+    {MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, NULL, write_mtrr_default},
     {MSR_INTEL_TRACE_FIRST, MSR_INTEL_TRACE_LAST, read_absent, write_absent},
     {MSR_AMD_SYSCFG, MSR_AMD_SYSCFG, NULL, write_ignored},
-    {MSR_AMD_HWCR, MSR_AMD_HWCR, NULL, write_ignored},
+    {MSR_AMD_HWCR, MSR_AMD_HWCR, NULL, write_hwcr},
     {MSR_AMD_IORR_BASE0, MSR_AMD_IORR_MASK1, NULL, write_ignored},
     {MSR_AMD_TOP_MEM, MSR_AMD_TOP_MEM, NULL, write_ignored},
     {MSR_AMD_TOP_MEM2, MSR_AMD_TOP_MEM2, NULL, write_ignored},
@@ -134,13 +183,14 @@ static const struct msr_rule rules[] = {
     {MSR_AMD_SMM_BASE, MSR_AMD_SMM_MASK, NULL, write_ignored},
     {MSR_AMD_VM_CR, MSR_AMD_VM_CR, read_absent, write_absent},
     {MSR_AMD_SMM_CTL, MSR_AMD_SVM_LOCK_KEY, read_absent, write_absent},
+    {MSR_AMD_BANK_FIRST, MSR_AMD_BANK_LAST, NULL, NULL},
 };
 
 void msr_start(void)
 {
     for (const struct msr_rule *r = rules; r < rules + ARRAY_COUNT(rules); r++)
         for (uint32_t msr = r->first; msr <= r->last; msr++)
-            if (msr != MSR_X2APIC_ICR) /* that one only while CPUs are started */
+            if (msr != MSR_X2APIC_ICR) /* that one only while CPUs are started: guest/apic_page.c */
                 vcpu_trap_msr(msr, r->read, r->write);
 }
 
@@ -176,7 +226,8 @@ void exit_msr_write(struct vcpu *vcpu)
     uint64_t value = (uint32_t)vcpu->gpr[RAX] | vcpu->gpr[RDX] << 32;
     const struct msr_rule *rule = rule_of(msr);
     count_exit(vcpu, EXIT_MSR_WRITE);
-    if (!rule || !rule->write || !rule->write(vcpu, msr, value)) {
+    bool done = rule && (rule->write ? rule->write(vcpu, msr, value) : msr_write_safe(msr, value));
+    if (!done) {
         vcpu_inject(vcpu, EXCEPTION_GP, 0);
         return;
     }

@@ -10,11 +10,13 @@
 #define LEVEL_BYTES(level) (1ull << LEVEL_SHIFT(level))
 #define LEVEL_INDEX(address, level) ((address) >> LEVEL_SHIFT(level) & (TABLE_ENTRIES - 1))
 #define LEVEL_TOP   3u
+#define ADDRESS_BITS 48u /* of four levels */
 #define OWN_COPY    BIT(52) /* ignored by both NPT and EPT: this table belongs to one vCPU */
 
-static const struct nested_format *format; /* constant after nested_start, like the next two */
+static const struct nested_format *format; /* constant after nested_start, like the next three */
 static struct handoff_range block;
 static uint64_t *shared_root;
+static uint64_t reach; /* the first address beyond the tables */
 
 static struct spinlock lock;    /* of all tables while CPUs run, and of the generation's increments */
 static uint64_t generation = 1; /* of the translations that are common to all */
@@ -22,6 +24,11 @@ static uint64_t generation = 1; /* of the translations that are common to all */
 bool nested_is_block(uint64_t address)
 {
     return address - block.base < block.length;
+}
+
+bool nested_reaches(uint64_t address)
+{
+    return address < reach;
 }
 
 static uint64_t *new_table(uint64_t *entry, uint64_t flags)
@@ -66,8 +73,9 @@ bool nested_start(const struct nested_format *entries, unsigned physical_bits, s
 {
     format = entries;
     block = hole;
+    reach = 1ull << MIN(physical_bits, ADDRESS_BITS);
     shared_root = pages_allocate(1);
-    return shared_root && fill(shared_root, LEVEL_TOP, 0, 1ull << MIN(physical_bits, 48u));
+    return shared_root && fill(shared_root, LEVEL_TOP, 0, reach);
 }
 
 bool nested_attach(struct vcpu *vcpu)
@@ -103,6 +111,9 @@ static uint64_t *own_table(uint64_t *entry, unsigned level)
 /* The caller holds the lock, or no CPU runs yet. */
 static bool set_locked(struct vcpu *vcpu, uint64_t page, uint64_t target, enum nested_access access)
 {
+    if (!nested_reaches(page) ||
+        (access != NESTED_NONE && nested_is_block(target) && target != physical_of(vcpu->scratch_page)))
+        return false;
     uint64_t *table = vcpu->nested_root;
     for (unsigned level = LEVEL_TOP; level > 0; level--) {
         table = own_table(&table[LEVEL_INDEX(page, level)], level);
@@ -146,6 +157,8 @@ static void wait_for_others(uint64_t wanted)
 bool nested_set_all(uint64_t page, enum nested_access access)
 {
     bool done = true;
+    if (nested_is_block(page))
+        access = NESTED_NONE;
     spin_lock(&lock);
     for (unsigned i = 0; i < ARRAY_COUNT(vcpus) && done; i++)
         if (vcpus[i])

@@ -24,16 +24,19 @@ bool nested_start(const struct nested_format *format, unsigned physical_bits, st
 /* Gives a vCPU its root. */
 bool nested_attach(struct vcpu *vcpu) must_check;
 
-/* Changes one page for one vCPU, by that CPU itself or before it runs. The page then shows `target`. */
+/* Changes one page for one vCPU, by that CPU itself or before it runs. The page then shows `target`. False when memory is short, when the tables do not reach the
+ * page, or when a page of the hypervisor would be shown that is not the vCPU's scratch page. */
 bool nested_set(struct vcpu *vcpu, uint64_t page, uint64_t target, enum nested_access access) must_check;
 
-/* Changes one page for all, and returns when no CPU can use an old translation. Any CPU; own lock; may be called with locks held. */
+/* Changes one page for all, and returns when no CPU can use an old translation. Any CPU; own lock; may be called with locks held. A page of the block stays
+ * absent whatever is asked. */
 bool nested_set_all(uint64_t page, enum nested_access access) must_check;
 
 /* Flushes when another CPU changed something; called before each entry, with in_guest already set. */
 void nested_look(struct vcpu *vcpu);
 
-/* True for addresses in the hypervisor's block. */
+/* True for addresses in the hypervisor's block; for addresses that the tables reach. */
 bool nested_is_block(uint64_t address);
+bool nested_reaches(uint64_t address);
 
 #endif

@@ -18,8 +18,7 @@
 #define HEADER_BRIDGE      1u
 #define BUS_NUMBERS        0x18u
 #define BUS_NUMBERS_BYTES  3u
-#define INTEL_WINDOW_BASE  0x60u /* PCIEXBAR of Intel host bridges: base, enable and length */
-#define INTEL_WINDOW_BYTES 8u
+#define CLASS_WORD         0x0au
 #define VENDOR_INTEL       0x8086u
 #define PORT_RESET_CONTROL 0xcf9u
 
@@ -53,14 +52,39 @@ static bool is_bridge(struct pci_address at)
     return (pci_read(at, HEADER_TYPE, 1) & HEADER_TYPE_MASK) == HEADER_BRIDGE;
 }
 
-/* Registers that place the bus topology or the window. */
+/* Registers of Intel chipsets that would move what Shoji traps. */
+static const struct frozen {
+    uint8_t device, function;
+    uint16_t class;
+    uint8_t offset, bytes;
+} frozen[] = {
+    {0x00, 0, 0x0600, 0x60, 8}, /* PCIEXBAR of host bridges: the window's base, enable and length */
+    {0x1f, 0, 0x0601, 0x40, 8}, /* PMBASE and ACPI_CNTL of LPC bridges: the port that puts the machine to sleep */
+    {0x1f, 2, 0x0580, 0x40, 8}, /* the same, ABASE and ACTL, of a power management controller */
+    {0x01, 3, 0x0680, 0x40, 4}, /* PMBA of PIIX4, and PMREGMISC, which enables it */
+    {0x01, 3, 0x0680, 0x80, 1},
+};
+
+static struct pci_address address_of(const struct frozen *f)
+{
+    return (struct pci_address){.device = f->device, .function = f->function};
+}
+
+static bool is_present(const struct frozen *f)
+{
+    struct pci_address at = address_of(f);
+    return (pci_read(at, 0, 2) & 0xffff) == VENDOR_INTEL && (pci_read(at, CLASS_WORD, 2) & 0xffff) == f->class;
+}
+
+/* Registers that place the bus topology, the window or the sleep port. */
 static bool is_frozen(struct pci_address at, unsigned offset, unsigned bytes)
 {
-    struct pci_address host = {0};
     if (ranges_overlap(offset, bytes, BUS_NUMBERS, BUS_NUMBERS_BYTES) && is_bridge(at))
         return true;
-    return same(at, host) && ranges_overlap(offset, bytes, INTEL_WINDOW_BASE, INTEL_WINDOW_BYTES) &&
-           (pci_read(host, 0, 2) & 0xffff) == VENDOR_INTEL;
+    for (const struct frozen *f = frozen; f < frozen + ARRAY_COUNT(frozen); f++)
+        if (same(at, address_of(f)) && ranges_overlap(offset, bytes, f->offset, f->bytes) && is_present(f))
+            return true;
+    return false;
 }
 
 static uint32_t guest_read(struct pci_address at, unsigned offset, unsigned bytes)
@@ -191,12 +215,21 @@ static bool trap_bridges_to(uint8_t bus)
     return true;
 }
 
+static bool trap_frozen(void)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(frozen); i++) {
+        bool same_as_before = i && same(address_of(&frozen[i]), address_of(&frozen[i - 1]));
+        if (!same_as_before && is_present(&frozen[i]) && !trap_window_page(address_of(&frozen[i])))
+            return false;
+    }
+    return true;
+}
+
 bool pci_trap(struct pci_trap *trap)
 {
-    struct pci_address host = {0};
     if (trap_count == TRAPS_MAX)
         return false;
-    if (!trap_count && !trap_window_page(host))
+    if (!trap_count && !trap_frozen())
         return false;
     traps[trap_count++] = trap;
     return trap_window_page(trap->address) && trap_bridges_to(trap->address.bus);

@@ -37,6 +37,28 @@ static const struct port_rule *rule_of(uint16_t port, unsigned bytes)
     return NULL;
 }
 
+static void access_ports(struct vcpu *vcpu, const struct port_rule *rule, uint16_t port, unsigned bytes, bool write,
+                         uint32_t *value)
+{
+    if (rule)
+        rule->access(vcpu, port, bytes, write, value);
+    else
+        port_pass(port, bytes, write, value);
+}
+
+/* An access that is only in part in a trapped range: each byte by the rule of its own port, as a narrow device would see it. */
+static void access_bytewise(struct vcpu *vcpu, const struct port_access *access, uint32_t *value)
+{
+    uint32_t result = 0;
+    for (unsigned i = 0; i < access->bytes; i++) {
+        uint16_t port = (uint16_t)(access->port + i);
+        uint32_t byte = *value >> 8 * i & 0xff;
+        access_ports(vcpu, rule_of(port, 1), port, 1, access->write, &byte);
+        result |= (byte & 0xff) << 8 * i;
+    }
+    *value = result;
+}
+
 void exit_port(struct vcpu *vcpu, const struct port_access *access)
 {
     const struct port_rule *rule = rule_of(access->port, access->bytes);
@@ -47,10 +69,10 @@ void exit_port(struct vcpu *vcpu, const struct port_access *access)
         return;
     }
     uint32_t value = (uint32_t)decode_extend(vcpu->gpr[RAX], access->bytes, false);
-    if (rule)
-        rule->access(vcpu, access->port, access->bytes, access->write, &value);
+    if (rule && (access->port < rule->first || access->port + access->bytes > rule->first + rule->count))
+        access_bytewise(vcpu, access, &value);
     else
-        port_pass(access->port, access->bytes, access->write, &value);
+        access_ports(vcpu, rule, access->port, access->bytes, access->write, &value);
     if (!access->write)
         vcpu->gpr[RAX] = decode_merge(vcpu->gpr[RAX], value, access->bytes, false);
     vcpu_skip(vcpu, access->length);

@@ -21,6 +21,7 @@
 #define PORT_FAST_RESET    0x92u
 #define FAST_RESET         BIT(0)
 #define PORT_RESET_CONTROL 0xcf9u
+#define RESET_SYSTEM       BIT(1)
 #define RESET_CPU          BIT(2)
 #define SLEEP_TYPE_SHIFT   10
 #define SLEEP_TYPE_MASK    7u
@@ -123,13 +124,18 @@ bool power_start(const struct handoff_acpi *tables)
     return done;
 }
 
+void power_reset(const char *why)
+{
+    forget(why);
+    port_write(PORT_RESET_CONTROL, 1, RESET_SYSTEM);
+    port_write(PORT_RESET_CONTROL, 1, RESET_SYSTEM | RESET_CPU);
+    port_write(PORT_KEYBOARD, 1, KEYBOARD_RESET);
+    panic("The machine does not reset");
+}
+
 void exit_shutdown(struct vcpu *vcpu)
 {
     count_exit(vcpu, EXIT_SHUTDOWN);
     vcpu_dump(vcpu);
-    forget("triple fault");
-    port_write(PORT_RESET_CONTROL, 1, 0x02);
-    port_write(PORT_RESET_CONTROL, 1, 0x06);
-    port_write(PORT_KEYBOARD, 1, KEYBOARD_RESET);
-    panic("The machine does not reset");
+    power_reset("triple fault");
 }

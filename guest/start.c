@@ -13,6 +13,7 @@
 #include "guest/msr.h"
 #include "guest/nested.h"
 #include "guest/pci_config.h"
+#include "guest/pmu.h"
 #include "guest/ports.h"
 #include "guest/power.h"
 
@@ -60,6 +61,7 @@ static uint64_t start_guest(const struct handoff *unused)
     guest_memory_start(handoff);
     cpuid_start();
     msr_start();
+    pmu_start();
     if (!nested_start(backend_nested_format(), backend_physical_bits(), block))
         return CORE_NO_MEMORY;
     for (unsigned i = 0; i < handoff->cpu_count; i++)

@@ -4,9 +4,12 @@
 #include "core/apic.h"
 #include "core/log.h"
 #include "core/panic.h"
+#include "guest/apic_page.h"
 #include "guest/destination.h"
 #include "guest/exit.h"
 #include "guest/nmi.h"
+#include "guest/power.h"
+#include "guest/step.h"
 
 #define ISR_WORDS 8u
 
@@ -16,6 +19,11 @@ static void reset_local_apic(void)
     for (unsigned lvt = APIC_LVT_TIMER; lvt <= APIC_LVT_LAST; lvt += APIC_REGISTER_STEP)
         apic_write(lvt, LVT_MASKED);
     apic_write(APIC_TPR, 0);
+    apic_write(APIC_TIMER_COUNT, 0);
+    if (!apic_is_x2()) { /* read-only, or not there, in x2APIC mode */
+        apic_write(APIC_LDR, 0);
+        apic_write(APIC_DFR, DFR_RESET);
+    }
     for (unsigned vector = 0; vector < 256; vector++) {
         uint32_t in_service = 0;
         for (unsigned word = 0; word < ISR_WORDS; word++)
@@ -36,9 +44,12 @@ static uint32_t wait_for_sipi(struct vcpu *vcpu)
             return vector;
         if (panicking())
             halt_forever();
-        __atomic_fetch_and(&vcpu->requests, ~(uint32_t)(REQUEST_LOOK | REQUEST_NMI | REQUEST_INIT), __ATOMIC_ACQ_REL);
+        if (__atomic_exchange_n(&vcpu->requests, 0, __ATOMIC_ACQ_REL) & REQUEST_INIT)
+            __atomic_fetch_add(&vcpu->inits_taken, 1, __ATOMIC_ACQ_REL);
         for (unsigned i = 0; i < 1000; i++)
             __builtin_ia32_pause();
+        vcpu_consume_nmi(); /* system management interrupts too: firmware waits for all CPUs in them */
+        vcpu->cpu->init_arrived = false;
         nmi_sweep(vcpu);
     }
 }
@@ -46,9 +57,14 @@ static uint32_t wait_for_sipi(struct vcpu *vcpu)
 void startup_take_init(struct vcpu *vcpu)
 {
     count_exit(vcpu, EXIT_INIT);
+    if (msr_read(MSR_APIC_BASE) & APIC_BASE_BSP)
+        power_reset("INIT of the boot CPU"); /* which does not wait, but starts the firmware anew */
+    step_abandon(vcpu);
     reset_local_apic();
+    destination_note(vcpu);
     __atomic_store_n(&vcpu->sipi_vector, SIPI_NONE, __ATOMIC_RELEASE);
     __atomic_store_n(&vcpu->state, VCPU_WAIT_FOR_SIPI, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&vcpu->inits_taken, 1, __ATOMIC_ACQ_REL);
     uint32_t vector = wait_for_sipi(vcpu);
     vcpu_consume_nmi();
     vcpu->nmi_blocked = vcpu->nmi_pending = false;
@@ -58,18 +74,20 @@ void startup_take_init(struct vcpu *vcpu)
     log_line("cpu %u: started at vector %02x", vcpu->cpu->index, (unsigned)vector);
 }
 
-/* INIT: the sender goes on once the target has taken it, as start-up code that follows expects. */
-static void send_init(struct vcpu *target)
+/* INIT: the sender goes on once the target has taken it, as start-up code that follows expects. It does not wait when it is to take an INIT itself: two CPUs
+ * that send each other one would wait for ever. */
+static void send_init(struct vcpu *sender, struct vcpu *target)
 {
+    uint32_t before = __atomic_load_n(&target->inits_taken, __ATOMIC_ACQUIRE);
     if (__atomic_load_n(&target->state, __ATOMIC_ACQUIRE) != VCPU_RUNNING)
         return;
     vcpu_request(target, REQUEST_INIT);
-    if (target == this_vcpu())
-        return;
-    while (__atomic_load_n(&target->requests, __ATOMIC_ACQUIRE) & REQUEST_INIT)
+    while (target != sender && __atomic_load_n(&target->inits_taken, __ATOMIC_ACQUIRE) == before &&
+           !(__atomic_load_n(&sender->requests, __ATOMIC_ACQUIRE) & REQUEST_INIT)) {
+        if (panicking())
+            halt_forever();
         __builtin_ia32_pause();
-    while (__atomic_load_n(&target->state, __ATOMIC_ACQUIRE) != VCPU_WAIT_FOR_SIPI)
-        __builtin_ia32_pause();
+    }
 }
 
 static void send_startup(struct vcpu *target, uint8_t vector)
@@ -106,7 +124,7 @@ bool startup_command(struct vcpu *vcpu, uint32_t command, uint32_t destination)
         if (!target || target->state == VCPU_ABSENT || !is_target(vcpu, target, command, destination))
             continue;
         if (mode == ICR_MODE_INIT)
-            send_init(target);
+            send_init(vcpu, target);
         else if (mode == ICR_MODE_STARTUP)
             send_startup(target, command & ICR_VECTOR);
         else
@@ -118,5 +136,6 @@ bool startup_command(struct vcpu *vcpu, uint32_t command, uint32_t destination)
 
 void exit_init(struct vcpu *vcpu)
 {
+    apic_page_close(); /* a real INIT announces a start-up IPI, and that one must be seen */
     startup_take_init(vcpu);
 }

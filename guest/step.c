@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guest/step.h"
 
-#include "core/log.h"
 #include "guest/exit.h"
 #include "guest/nested.h"
 #include "guest/nmi.h"
+
+#define STEP_FLAGS (RFLAGS_TF | RFLAGS_IF)
 
 static void begin(struct vcpu *vcpu)
 {
     vcpu->stepping = true;
     vcpu->step_saved_dr6 = vcpu_dr6(vcpu);
-    vcpu->step_saved_if = vcpu->rflags & RFLAGS_IF;
+    vcpu->step_saved_flags = vcpu->rflags & STEP_FLAGS;
+    vcpu_set_dr6(vcpu, vcpu->step_saved_dr6 & ~(DR6_TRAPS | DR6_BS));
     vcpu_trap_step(vcpu, true);
 }
 
@@ -33,34 +35,58 @@ void step_over_iret(struct vcpu *vcpu)
     vcpu->step_is_iret = true;
 }
 
-void step_end(struct vcpu *vcpu)
+/* Puts back everything but RFLAGS. */
+static void end(struct vcpu *vcpu)
 {
-    for (unsigned i = 0; i < vcpu->step_pages; i++) {
-        uint64_t page = vcpu->step_page[i];
-        enum nested_access access = mmio_page_is_closed(page) ? NESTED_NONE : NESTED_ALL;
-        if (!nested_set(vcpu, page, page, access))
-            panic("A stepped page has no table"); /* its path stands since step_over_page */
-    }
+    for (unsigned i = 0; i < vcpu->step_pages; i++)
+        mmio_page_restore(vcpu, vcpu->step_page[i]);
     vcpu->step_pages = 0;
-    vcpu->stepping = false;
-    /* An instruction that loads RFLAGS has brought its own IF and TF; any other has kept those of the step. */
-    if (!vcpu->step_is_iret) {
-        vcpu->rflags &= ~RFLAGS_TF;
-        if (vcpu->step_saved_if)
-            vcpu->rflags |= RFLAGS_IF;
-    }
+    vcpu->stepping = vcpu->step_is_iret = false;
     vcpu_set_dr6(vcpu, vcpu->step_saved_dr6);
     vcpu_trap_step(vcpu, false);
 }
 
-void exit_step(struct vcpu *vcpu, bool is_debug)
+static void restore_flags(struct vcpu *vcpu)
 {
-    bool was_iret = vcpu->step_is_iret;
+    vcpu->rflags = (vcpu->rflags & ~STEP_FLAGS) | vcpu->step_saved_flags;
+}
+
+void step_abandon(struct vcpu *vcpu)
+{
+    if (!vcpu->stepping)
+        return;
+    if (vcpu->step_is_iret)
+        vcpu_trap_iret(vcpu, true);
+    restore_flags(vcpu);
+    end(vcpu);
+}
+
+void exit_step(struct vcpu *vcpu)
+{
+    uint64_t found = vcpu_dr6(vcpu) & DR6_TRAPS;
+    bool was_iret = vcpu->step_is_iret, done = vcpu_dr6(vcpu) & DR6_BS;
     count_exit(vcpu, EXIT_STEP);
-    if (was_iret && !is_debug)
-        vcpu->step_is_iret = false; /* it faulted: RFLAGS are still the step's */
-    step_end(vcpu);
-    vcpu->step_is_iret = false;
-    if (was_iret && is_debug)
+    if (was_iret && !done) {
+        step_abandon(vcpu); /* a breakpoint of the guest stands on the IRET itself */
+    } else {
+        /* IRET has brought its own IF and TF; any other instruction has kept those of the step. */
+        if (!was_iret)
+            restore_flags(vcpu);
+        end(vcpu);
+    }
+    /* The guest's own breakpoints, and its own single-stepping, trap as if nothing had been between. */
+    if (done && (vcpu->step_saved_flags & RFLAGS_TF))
+        found |= DR6_BS;
+    if (found) {
+        vcpu_set_dr6(vcpu, (vcpu->step_saved_dr6 & ~DR6_TRAPS) | found);
+        vcpu_inject(vcpu, EXCEPTION_DB, 0);
+    }
+    if (was_iret && done)
         nmi_unblocked(vcpu);
+}
+
+void exit_step_fault(struct vcpu *vcpu)
+{
+    count_exit(vcpu, EXIT_STEP);
+    step_abandon(vcpu);
 }

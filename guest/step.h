@@ -12,7 +12,7 @@ bool step_over_page(struct vcpu *vcpu, uint64_t page, uint64_t target) must_chec
 /* Lets the IRET that the CPU stands at complete, to know when NMIs are open again. */
 void step_over_iret(struct vcpu *vcpu);
 
-/* Ends a step that is under way. */
-void step_end(struct vcpu *vcpu);
+/* Ends a step, if one is under way, whose instruction has not run: it will run, and exit, anew. */
+void step_abandon(struct vcpu *vcpu);
 
 #endif

@@ -21,7 +21,8 @@ enum vcpu_request {
 #define SIPI_NONE 0x100u
 #define STEP_PAGES_MAX 4
 
-/* Owned by its CPU, but for `requests`, the APIC's identities and `sipi_vector` (atomic) and the counters (read by any). */
+/* Owned by its CPU, but for `requests`, `sipi_vector`, `kicks`, `kicks_in_flight` and `last_kick`, which other CPUs write (atomically), and the counters, the APIC's
+ * identities and `inits_taken`, which any reads. */
 struct vcpu {
     uint64_t gpr[GPR_COUNT]; /* RAX and RSP too; run.S knows this offset */
     uint64_t control_area, host_area; /* physical; for run.S: VMCB and the host's own */
@@ -32,6 +33,9 @@ struct vcpu {
 
     uint32_t requests;
     uint32_t sipi_vector;
+    uint32_t inits_taken; /* how often: tells the sender of an INIT that it has arrived */
+    uint32_t kicks, kicks_in_flight; /* NMIs that other CPUs sent this one; of these, what the sender has not yet given to its APIC */
+    uint64_t last_kick;              /* TSC when the last of them was sent */
     bool in_guest; /* between the last look at the nested generation and the next exit */
     enum vcpu_state state;
     uint8_t logical_id, destination_format; /* of its xAPIC: LDR and DFR, by destination_note */
@@ -39,13 +43,14 @@ struct vcpu {
     /* NMIs (guest/nmi.c). */
     bool nmi_blocked;         /* delivered, its IRET not yet seen               */
     bool nmi_pending;
-    bool stale_nmi_possible;  /* a sweep took completions whose NMI may follow  */
+    unsigned stale_nmis;      /* how many may still come whose cause was taken  */
     uint64_t stale_nmi_since; /* TSC                                            */
+    uint32_t kicks_seen;      /* of `kicks`, those whose request was taken      */
 
     /* Stepping one instruction (guest/step.c). */
     bool stepping;
     uint64_t step_saved_dr6;
-    bool step_saved_if;
+    uint64_t step_saved_flags; /* RFLAGS.IF and TF */
     bool step_is_iret;
     unsigned step_pages;
     uint64_t step_page[STEP_PAGES_MAX];
@@ -85,7 +90,7 @@ void vcpu_set_efer(struct vcpu *vcpu, uint64_t efer);
 unsigned vcpu_cpl(const struct vcpu *vcpu);
 struct vcpu_segment vcpu_segment(const struct vcpu *vcpu, unsigned segment); /* enum segment of lib/decode.h */
 
-/* Moves past the instruction that was emulated, and ends an interrupt shadow. */
+/* Moves past the instruction that was emulated, ends an interrupt shadow, and raises the #DB of a guest that single-steps. */
 void vcpu_skip(struct vcpu *vcpu, unsigned length);
 
 /* Makes the guest take an exception before its next instruction. */

@@ -185,26 +185,35 @@ static bool keys_gone(void)
     return __atomic_load_n(&closed, __ATOMIC_SEQ_CST);
 }
 
-bool storage_transform(struct storage_disk *disk, enum storage_direction direction, uint64_t lba,
-                       void *buffer, size_t bytes)
+static void transform_run(struct volume *volume, enum storage_direction direction, uint64_t unit,
+                          const struct storage_buffers *run)
 {
-    uint8_t *at = buffer;
-    for (uint64_t left = bytes / disk->block_bytes; left && !keys_gone();) {
+    if (direction == STORAGE_ENCRYPT)
+        sector_encrypt(&volume->key, unit, run->in, run->out, run->bytes);
+    else
+        sector_decrypt(&volume->key, unit, run->in, run->out, run->bytes);
+    __atomic_add_fetch(direction == STORAGE_ENCRYPT ? &volume->bytes_written : &volume->bytes_read,
+                       run->bytes, __ATOMIC_RELAXED);
+}
+
+bool storage_transform(struct storage_disk *disk, enum storage_direction direction, uint64_t lba,
+                       const struct storage_buffers *buffers)
+{
+    size_t done = 0;
+    for (uint64_t left = buffers->bytes / disk->block_bytes; left && !keys_gone();) {
         struct volume *volume;
-        uint64_t run = next_run(disk, lba, left, &volume);
-        size_t length = run * disk->block_bytes;
-        if (volume) {
-            uint64_t unit = (lba - volume->pinned.first_lba) * (disk->block_bytes / UNIT_BYTES);
-            if (direction == STORAGE_ENCRYPT)
-                sector_encrypt(&volume->key, unit, at, at, length);
-            else
-                sector_decrypt(&volume->key, unit, at, at, length);
-            __atomic_add_fetch(direction == STORAGE_ENCRYPT ? &volume->bytes_written : &volume->bytes_read,
-                               length, __ATOMIC_RELAXED);
-        }
-        at += length;
-        lba += run;
-        left -= run;
+        uint64_t count = next_run(disk, lba, left, &volume);
+        struct storage_buffers run = {.in = (const uint8_t *)buffers->in + done,
+                                      .out = (uint8_t *)buffers->out + done,
+                                      .bytes = count * disk->block_bytes};
+        if (volume)
+            transform_run(volume, direction,
+                          (lba - volume->pinned.first_lba) * (disk->block_bytes / UNIT_BYTES), &run);
+        else if (run.in != run.out)
+            memcpy(run.out, run.in, run.bytes);
+        done += run.bytes;
+        lba += count;
+        left -= count;
     }
     /* What was transformed while the keys were being wiped is nonsense, and says so here. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -55,10 +55,17 @@ unsigned storage_volumes_expected(struct pci_address at);
 bool storage_touches(const struct storage_disk *disk, uint64_t lba, uint64_t count);
 bool storage_within(const struct storage_disk *disk, uint64_t lba, uint64_t count);
 
-/* Transforms in place those blocks of the buffer that lie in a volume; bytes is a multiple of the block.
- * Between simd_begin() and simd_end(). False, and nothing is transformed, once the keys have been wiped. */
+/* What a transformation reads and writes: the same buffer, or two that do not overlap. */
+struct storage_buffers {
+    const void *in;
+    void *out;
+    size_t bytes; /* a multiple of the block */
+};
+
+/* Transforms those blocks that lie in a volume, and copies the others. Between simd_begin() and simd_end().
+ * False, and what is in `out` is of no use, once the keys have been wiped. */
 bool storage_transform(struct storage_disk *disk, enum storage_direction direction, uint64_t lba,
-                       void *buffer, size_t bytes) must_check;
+                       const struct storage_buffers *buffers) must_check;
 
 /* May these blocks be written? */
 enum storage_verdict storage_write_verdict(const struct storage_disk *disk, uint64_t lba, uint64_t count);

@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/paging.h"
+#include "core/probe.h"
 #include "guest/backend.h"
 #include "guest/svm/svm.h"
 
@@ -13,8 +14,9 @@
 #define AMD_ECX_SVM       BIT(2)
 #define AMD_EDX_1G_PAGES  BIT(26)
 #define SVM_EDX_NESTED    BIT(0)
-#define SVM_EDX_NEXT_RIP  BIT(3)
-#define VM_CR_DISABLED    BIT(4)
+#define AMD_8_EBX_IBPB    BIT(12)
+#define LEAF_AMD_FEATURES_2 0x80000021u
+#define AMD_21_EAX_AIBRS  BIT(8) /* automatic IBRS: EFER.AIBRSE */
 #define PHYSICAL_BITS_MASK 0xffu
 #define PHYSICAL_BITS_SMALL_PAGES 39u /* without 1 GiB pages, as far as 512 tables reach */
 
@@ -26,11 +28,20 @@ static struct nested_format npt = {
     .present = PTE_PRESENT,
     .large = PTE_LARGE,
 };
-static bool next_rip_known;
+static bool automatic_ibrs, barrier_needed; /* constant after backend_start */
 
-bool svm_next_rip_known(void)
+bool svm_barrier_needed(void)
 {
-    return next_rip_known;
+    return barrier_needed;
+}
+
+/* What the guest has trained may not steer the host: automatic IBRS where there is one, else a prediction barrier at each exit. Retpolines alone do not
+ * keep returns from being mispredicted on AMD. */
+static void choose_speculation_defence(void)
+{
+    uint32_t last = cpuid(LEAF_AMD_FEATURES & 0x80000000u, 0).eax;
+    automatic_ibrs = last >= LEAF_AMD_FEATURES_2 && (cpuid(LEAF_AMD_FEATURES_2, 0).eax & AMD_21_EAX_AIBRS);
+    barrier_needed = !automatic_ibrs && last >= LEAF_SIZES && (cpuid(LEAF_SIZES, 0).ebx & AMD_8_EBX_IBPB);
 }
 
 uint64_t backend_start(void)
@@ -43,7 +54,7 @@ uint64_t backend_start(void)
     uint64_t vm_cr = 0;
     if (msr_read_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_DISABLED))
         return CORE_VIRTUALIZATION_LOCKED;
-    next_rip_known = features.edx & SVM_EDX_NEXT_RIP;
+    choose_speculation_defence();
     npt.gigabyte_pages = cpuid(LEAF_AMD_FEATURES, 0).edx & AMD_EDX_1G_PAGES;
     format = &npt;
     return svm_maps_create() ? CORE_OK : CORE_NO_MEMORY;
@@ -78,10 +89,11 @@ static struct vmcb_segment segment_of(uint16_t selector)
 static void describe_control(struct vcpu *vcpu)
 {
     struct vmcb *vmcb = vcpu->vmcb;
-    vmcb->intercept1 = INTERCEPT1_NMI | INTERCEPT1_INIT | INTERCEPT1_CPUID | INTERCEPT1_INVLPGA | INTERCEPT1_IO |
-                       INTERCEPT1_MSR | (uint32_t)INTERCEPT1_SHUTDOWN;
+    vmcb->intercept1 = INTERCEPT1_NMI | INTERCEPT1_INIT | INTERCEPT1_CPUID | INTERCEPT1_INVD | INTERCEPT1_INVLPGA |
+                       INTERCEPT1_IO | INTERCEPT1_MSR | (uint32_t)INTERCEPT1_SHUTDOWN;
     vmcb->intercept2 = INTERCEPT2_VMRUN | INTERCEPT2_VMMCALL | INTERCEPT2_VMLOAD | INTERCEPT2_VMSAVE | INTERCEPT2_STGI |
                        INTERCEPT2_CLGI | INTERCEPT2_SKINIT;
+    vmcb->exceptions = ALWAYS_EXCEPTIONS;
     vmcb->io_map = svm_io_map();
     vmcb->msr_map = svm_msr_map();
     vmcb->asid = GUEST_ASID;
@@ -126,14 +138,26 @@ uint64_t backend_prepare(struct vcpu *vcpu)
     vcpu->vmcb = (struct vmcb *)pages;
     vcpu->control_area = physical_of(pages);
     vcpu->host_area = physical_of(pages + PAGE_SIZE);
-    msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME);
+    msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME | (automatic_ibrs ? EFER_AIBRSE : 0));
     msr_write(MSR_AMD_VM_HSAVE_PA, physical_of(pages + 2 * PAGE_SIZE));
     svm_describe(vcpu);
     return CORE_OK;
 }
 
+/* A physical INIT must not take the CPU out of the hypervisor: with R_INIT it is #SX instead. Where the bit does not stay (emulators), only a closed APIC page
+ * keeps the guest from sending one. */
+static void redirect_init(const struct vcpu *vcpu)
+{
+    uint64_t vm_cr;
+    bool redirected = msr_read_safe(MSR_AMD_VM_CR, &vm_cr) && msr_write_safe(MSR_AMD_VM_CR, vm_cr | VM_CR_R_INIT) &&
+                      msr_read_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_R_INIT);
+    if (!redirected && vcpu->cpu->index == 0 && !the_handoff()->apic_always_trapped)
+        log_line("INIT cannot be redirected on this CPU; [cpu] apic = trap keeps the guest from sending it");
+}
+
 void backend_run(struct vcpu *vcpu)
 {
+    redirect_init(vcpu);
     __asm__ volatile("cli");
     cpu_load_tables(vcpu->cpu);
     svm_run(vcpu, vcpu->cpu->stack_top, paging_host_cr3(), cpu_host_cr4(), cpu_host_cr0());

@@ -63,6 +63,11 @@ void vcpu_skip(struct vcpu *vcpu, unsigned length)
     if (!((vcpu->vmcb->efer & EFER_LMA) && cs.long_mode))
         vcpu->rip &= 0xffffffffull;
     vcpu->vmcb->interrupt_state &= ~INTERRUPT_SHADOW;
+    vcpu->rflags &= ~RFLAGS_RF;
+    if ((vcpu->rflags & RFLAGS_TF) && !vcpu_injection_due(vcpu)) {
+        vcpu->vmcb->dr6 |= DR6_BS;
+        vcpu_inject(vcpu, EXCEPTION_DB, 0);
+    }
 }
 
 static bool has_error_code(enum exception exception)
@@ -75,6 +80,7 @@ static bool has_error_code(enum exception exception)
     case EXCEPTION_GP:
     case EXCEPTION_PF:
     case EXCEPTION_AC:
+    case EXCEPTION_CP:
         return true;
     default:
         return false;
@@ -84,7 +90,7 @@ static bool has_error_code(enum exception exception)
 void vcpu_inject(struct vcpu *vcpu, enum exception exception, uint32_t error_code)
 {
     uint64_t event = EVENT_VALID | (uint64_t)EVENT_TYPE_EXCEPTION << EVENT_TYPE_SHIFT | (uint64_t)exception;
-    if (has_error_code(exception))
+    if (has_error_code(exception) && (vcpu_cr(vcpu, CR0) & CR0_PE)) /* real mode pushes none */
         event |= EVENT_ERROR_VALID | (uint64_t)error_code << EVENT_ERROR_SHIFT;
     vcpu->vmcb->event_injection = event;
 }
@@ -109,7 +115,7 @@ void vcpu_trap_iret(struct vcpu *vcpu, bool on)
 
 void vcpu_trap_step(struct vcpu *vcpu, bool on)
 {
-    vcpu->vmcb->exceptions = on ? ALL_EXCEPTIONS : 0;
+    vcpu->vmcb->exceptions = on ? ALL_EXCEPTIONS : ALWAYS_EXCEPTIONS;
     if (!on)
         return;
     vcpu->rflags |= RFLAGS_TF;
@@ -124,6 +130,12 @@ uint64_t vcpu_dr6(const struct vcpu *vcpu)
 void vcpu_set_dr6(struct vcpu *vcpu, uint64_t dr6)
 {
     vcpu->vmcb->dr6 = dr6;
+}
+
+/* DR0 to DR3 are not in the VMCB: they are the guest's while the hypervisor runs, too. */
+static void clear_breakpoints(void)
+{
+    __asm__ volatile("mov %0, %%dr0\n\tmov %0, %%dr1\n\tmov %0, %%dr2\n\tmov %0, %%dr3" : : "r"(0ull));
 }
 
 void vcpu_reset_to_vector(struct vcpu *vcpu, uint8_t vector)
@@ -143,12 +155,12 @@ void vcpu_reset_to_vector(struct vcpu *vcpu, uint8_t vector)
     vmcb->cr2 = vmcb->cr3 = vmcb->cr4 = 0;
     vmcb->dr6 = DR6_RESET;
     vmcb->dr7 = DR7_RESET;
+    clear_breakpoints();
     vmcb->star = vmcb->lstar = vmcb->cstar = vmcb->sfmask = vmcb->kernel_gs_base = 0;
     vmcb->sysenter_cs = vmcb->sysenter_esp = vmcb->sysenter_eip = 0;
     vmcb->event_injection = 0;
     vmcb->interrupt_state = 0;
-    vmcb->exceptions = 0;
-    vcpu->stepping = vcpu->step_is_iret = false;
+    vmcb->exceptions = ALWAYS_EXCEPTIONS;
     vcpu->rip = 0;
     vcpu->rflags = RFLAGS_ONE;
     for (unsigned i = 0; i < GPR_COUNT; i++)

@@ -6,6 +6,9 @@
 #include "guest/svm/vmcb.h"
 #include "guest/vcpu.h"
 
+/* The exceptions that always exit: #GP, which hides that SVM is on (exits.c). */
+#define ALWAYS_EXCEPTIONS ((uint32_t)BIT(EXCEPTION_GP))
+
 /* run.S */
 no_return void svm_run(struct vcpu *vcpu, void *stack_top, uint64_t cr3, uint64_t cr4, uint64_t cr0);
 void svm_nmi_window(void);
@@ -22,8 +25,8 @@ uint64_t svm_msr_map(void);
 /* Fills a VMCB from the state in which the CPU came in. */
 void svm_describe(struct vcpu *vcpu);
 
-/* True when the CPU tells the address of the next instruction at exits. */
-bool svm_next_rip_known(void);
+/* True when branch predictions must be flushed at each exit (IBPB). */
+bool svm_barrier_needed(void);
 
 /* The exit table's common frame around a handler; see exits.c. */
 void svm_before_entry(struct vcpu *vcpu);

@@ -69,6 +69,7 @@ static_assert(offsetof(struct vmcb, pat) == 0x668, "APM 2 table B-2");
 #define INTERCEPT1_INIT     BIT(3)
 #define INTERCEPT1_CPUID    BIT(18)
 #define INTERCEPT1_IRET     BIT(20)
+#define INTERCEPT1_INVD     BIT(22)
 #define INTERCEPT1_INVLPGA  BIT(26)
 #define INTERCEPT1_IO       BIT(27)
 #define INTERCEPT1_MSR      BIT(28)
@@ -104,6 +105,7 @@ static_assert(offsetof(struct vmcb, pat) == 0x668, "APM 2 table B-2");
 #define VMEXIT_INIT      0x063u
 #define VMEXIT_CPUID     0x072u
 #define VMEXIT_IRET      0x074u
+#define VMEXIT_INVD      0x076u
 #define VMEXIT_INVLPGA   0x07au
 #define VMEXIT_IO        0x07bu
 #define VMEXIT_MSR       0x07cu

@@ -33,9 +33,21 @@ static nvme_status map_bytes(struct nvme_slot *slot, const struct nvme_command *
     return scatter_prp(&slot->transfer, guest->prp1, guest->prp2, (uint32_t)bytes);
 }
 
+/* Maps the data of a range, and checks the pointer to metadata where the namespace has that apart. */
 static nvme_status map_blocks(struct nvme_slot *slot, const struct nvme_command *guest)
 {
-    return map_bytes(slot, guest, (uint64_t)slot->blocks << slot->namespace->block_shift);
+    const struct nvme_namespace *namespace = slot->namespace;
+    uint64_t bytes = (uint64_t)slot->blocks << namespace->block_shift;
+    uint64_t metadata = (uint64_t)slot->blocks * namespace->metadata;
+    if (namespace->protection && namespace->metadata == PROTECTION_BYTES && guest->cdw12 & RW_PRACT)
+        metadata = 0; /* it does not leave the controller */
+    if (namespace->extended)
+        return map_bytes(slot, guest, bytes + metadata);
+    if (metadata && COMMAND_PSDT(guest->flags) > PSDT_SGL)
+        return STATUS_INVALID_FIELD;
+    if (metadata && (guest->metadata % DIRECT_ALIGNMENT || !guest_memory_is_ram(guest->metadata, metadata)))
+        return STATUS_DATA_TRANSFER;
+    return map_bytes(slot, guest, bytes);
 }
 
 /* The device's command for the slot's range: only fields that are understood reach it. */
@@ -51,10 +63,20 @@ static void make_command(struct nvme_slot *slot, uint8_t opcode, uint32_t flags)
     transfer_point(&slot->transfer, &slot->command);
 }
 
+static uint32_t flags_kept(const struct nvme_slot *slot)
+{
+    return RW_LIMITED_RETRY | RW_FORCE_ACCESS | (slot->namespace->metadata ? RW_PROTECTION : 0);
+}
+
 static void make_data_command(struct nvme_slot *slot, const struct nvme_command *guest)
 {
-    make_command(slot, guest->opcode, guest->cdw12 & (RW_LIMITED_RETRY | RW_FORCE_ACCESS));
+    make_command(slot, guest->opcode, guest->cdw12 & flags_kept(slot));
     slot->command.cdw13 = guest->cdw13 & RW_HINTS;
+    if (slot->namespace->metadata) {
+        slot->command.metadata = slot->namespace->extended ? 0 : guest->metadata;
+        slot->command.cdw14 = guest->cdw14;
+        slot->command.cdw15 = guest->cdw15;
+    }
     slot->quick = guest->opcode != IO_COMPARE && slot->transfer.bytes <= NVME_QUICK_MAX;
 }
 
@@ -72,7 +94,8 @@ static bool transform_bounced(const struct nvme_slot *slot, enum storage_directi
         uint32_t bytes;
         void *at = transfer_piece(&slot->transfer, i, &bytes);
         uint64_t lba = slot->lba + (i * PAGE_SIZE >> slot->namespace->block_shift);
-        good = storage_transform(slot->namespace->disk, direction, lba, at, bytes);
+        struct storage_buffers buffers = {.in = at, .out = at, .bytes = bytes};
+        good = storage_transform(slot->namespace->disk, direction, lba, &buffers);
     }
     simd_end();
     return good;
@@ -89,7 +112,8 @@ static bool decrypt_direct(const struct nvme_slot *slot)
     for (unsigned i = 0; good && left; i++) {
         uint32_t bytes = (uint32_t)MIN((uint64_t)left, PAGE_SIZE - (page[i] & PAGE_MASK));
         void *at = guest_memory_open(page[i], bytes);
-        good = at && storage_transform(slot->namespace->disk, STORAGE_DECRYPT, lba, at, bytes);
+        struct storage_buffers buffers = {.in = at, .out = at, .bytes = bytes};
+        good = at && storage_transform(slot->namespace->disk, STORAGE_DECRYPT, lba, &buffers);
         if (at)
             guest_memory_close();
         lba += bytes >> slot->namespace->block_shift;
@@ -148,11 +172,44 @@ static bool content_allowed(const struct nvme_slot *slot)
     return allowed;
 }
 
-/* Copies the guest's data once; what is checked and encrypted is the copy. */
+/* Encrypts one page from the guest's memory into the pool; where the guest's page is in pieces, a copy of it.
+ */
+static bool encrypt_piece(const struct nvme_slot *slot, unsigned index, struct nvme_cursor *cursor)
+{
+    uint32_t bytes;
+    uint64_t address;
+    uint8_t *own = transfer_piece(&slot->transfer, index, &bytes);
+    struct storage_buffers buffers = {.in = own, .out = own, .bytes = bytes};
+    uint64_t lba = slot->lba + (index * PAGE_SIZE >> slot->namespace->block_shift);
+    if (!transfer_span(&slot->transfer, cursor, bytes, &address))
+        return transfer_copy_in(&slot->transfer, cursor, own, bytes) &&
+               storage_transform(slot->namespace->disk, STORAGE_ENCRYPT, lba, &buffers);
+    buffers.in = guest_memory_open(address, bytes);
+    bool good = buffers.in && storage_transform(slot->namespace->disk, STORAGE_ENCRYPT, lba, &buffers);
+    if (buffers.in)
+        guest_memory_close();
+    return good;
+}
+
+static bool encrypt_out(const struct nvme_slot *slot)
+{
+    struct nvme_cursor cursor = {0};
+    bool good = true;
+    simd_begin();
+    for (unsigned i = 0; good && i < transfer_pieces(&slot->transfer); i++)
+        good = encrypt_piece(slot, i, &cursor);
+    simd_end();
+    return good;
+}
+
+/* Brings the guest's data into the pool. What has to be checked is copied once, and the copy is checked and
+ * encrypted. */
 static nvme_status bounce_out(struct nvme_slot *slot, bool check)
 {
     if (!transfer_bounce(&slot->transfer))
         return STATUS_WAIT;
+    if (!check && in_volume(slot))
+        return encrypt_out(slot) ? STATUS_SUCCESS : STATUS_WRITE_PROTECTED;
     if (!transfer_gather(&slot->transfer))
         return STATUS_DATA_TRANSFER;
     if (check && !content_allowed(slot))
@@ -208,8 +265,7 @@ static nvme_status zeroes_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
     if (storage_write_verdict(slot->namespace->disk, slot->lba, slot->blocks) != STORAGE_PASS)
         return STATUS_WRITE_PROTECTED; /* a pinned field is never zero */
     if (!in_volume(slot)) {
-        make_command(slot, IO_WRITE_ZEROES,
-                     guest->cdw12 & (RW_LIMITED_RETRY | RW_FORCE_ACCESS | ZEROES_DEALLOCATE));
+        make_command(slot, IO_WRITE_ZEROES, guest->cdw12 & (flags_kept(slot) | ZEROES_DEALLOCATE));
         return STATUS_SUCCESS;
     }
     uint64_t bytes = (uint64_t)slot->blocks << slot->namespace->block_shift;
@@ -300,7 +356,7 @@ static nvme_status verify_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
 {
     nvme_status status = find_range(sq, slot, guest);
     if (!status)
-        make_command(slot, IO_VERIFY, guest->cdw12 & (RW_LIMITED_RETRY | RW_FORCE_ACCESS));
+        make_command(slot, IO_VERIFY, guest->cdw12 & flags_kept(slot));
     return status;
 }
 

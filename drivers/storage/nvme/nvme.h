@@ -107,7 +107,7 @@ struct nvme_cq {
     struct nvme_sq *queues; /* that complete here */
     uint16_t id;
     bool used;    /* rings exist */
-    bool opening; /* the create command is under way */
+    bool opening; /* a create or delete command is under way: takes no new submission queues */
     bool closed;  /* the controller was disabled: nothing more is shown */
     bool live, watched;
     bool guest_interrupts, device_interrupts;
@@ -130,6 +130,9 @@ struct nvme_cq {
 
 struct nvme_namespace {
     uint32_t id, block_shift;
+    uint32_t metadata; /* bytes per block; only where no volume is */
+    bool extended;     /* the metadata follows each block in the same buffer */
+    bool protection;   /* the metadata is protection information */
     uint64_t blocks;
     struct storage_disk *disk; /* NULL: carries no volume */
     bool refused;              /* a format that Shoji does not mediate */
@@ -218,7 +221,16 @@ void transfer_release(struct nvme_transfer *transfer);
 /* The pieces of a bounced transfer. */
 unsigned transfer_pieces(const struct nvme_transfer *transfer);
 void *transfer_piece(const struct nvme_transfer *transfer, unsigned index, uint32_t *bytes);
-/* Copies between guest and pool pages. False when the guest's memory is gone. */
+/* Walks along the guest's side of a transfer. */
+struct nvme_cursor {
+    uint32_t entry, offset;
+};
+/* The next so many bytes, and steps over them, where they lie together in the guest's memory; else false. */
+bool transfer_span(const struct nvme_transfer *transfer, struct nvme_cursor *cursor, uint32_t bytes,
+                   uint64_t *address) must_check;
+bool transfer_copy_in(const struct nvme_transfer *transfer, struct nvme_cursor *cursor, void *own,
+                      uint32_t bytes) must_check;
+/* Copies all between guest and pool pages. False when the guest's memory is gone. */
 bool transfer_gather(const struct nvme_transfer *transfer) must_check;
 bool transfer_scatter(const struct nvme_transfer *transfer) must_check;
 /* The device's list of pages. */
@@ -320,8 +332,8 @@ void registers_access(void *owner, struct mmio_access *access);
 /* The controller lost its state (power): its queues are no more. Under the controller's lock. */
 void registers_stop(struct nvme_controller *controller);
 
-/* Gives the device the guest's interrupt masks with pin interrupts, and none with MSI (with MSI-X the registers
- * are not to be touched). With no lock held. */
+/* Gives the device the guest's interrupt masks with pin interrupts, and none with MSI (with MSI-X the
+ * registers are not to be touched). With no lock held. */
 void registers_apply_masks(struct nvme_controller *controller);
 
 /* ---- config_space.c ---- */

@@ -90,6 +90,7 @@ enum {
     STATUS_CQ_INVALID = STATUS_DNR | STATUS_TYPE_SPECIFIC | 0x00,
     STATUS_QUEUE_ID = STATUS_DNR | STATUS_TYPE_SPECIFIC | 0x01,
     STATUS_QUEUE_SIZE = STATUS_DNR | STATUS_TYPE_SPECIFIC | 0x02,
+    STATUS_QUEUE_DELETION = STATUS_DNR | STATUS_TYPE_SPECIFIC | 0x0c,
     STATUS_INVALID_LOG = STATUS_DNR | STATUS_TYPE_SPECIFIC | 0x09,
     STATUS_WAIT = 0xffff, /* not on the wire: the command cannot start now */
 };
@@ -127,6 +128,9 @@ enum nvme_io_opcode {
 #define RW_BLOCKS(cdw12) (((cdw12)&0xffff) + 1)
 #define RW_LIMITED_RETRY (1u << 31)
 #define RW_FORCE_ACCESS  (1u << 30)
+#define RW_PROTECTION    (0xfu << 26) /* PRINFO */
+#define RW_PRACT         (1u << 29)   /* the controller makes and takes away the protection information */
+#define PROTECTION_BYTES 8
 #define RW_HINTS         0xffu /* CDW13: dataset management hints */
 
 #define FEATURE_QUEUES    0x07u

@@ -16,7 +16,8 @@ static struct nvme_queue_request request_of(const struct nvme_command *guest)
 static nvme_status check_request(const struct nvme_controller *controller,
                                  const struct nvme_queue_request *request)
 {
-    if (!request->id || request->id > NVME_IO_QUEUES_MAX)
+    if (!request->id || request->id > NVME_IO_QUEUES_MAX ||
+        NVME_DOORBELL + (request->id + 1ull) * 2 * controller->stride > controller->doorbell_end)
         return STATUS_QUEUE_ID;
     if (request->entries < 2 || request->entries - 1 > (controller->capabilities & CAP_MQES))
         return STATUS_QUEUE_SIZE;
@@ -155,22 +156,31 @@ static nvme_status delete_cq_prepare(struct nvme_sq *admin, struct nvme_slot *sl
                                      const struct nvme_command *guest)
 {
     uint32_t id = guest->cdw10 & 0xffff;
-    if (!id || id > NVME_IO_QUEUES_MAX || !admin->controller->cq[id].used ||
-        admin->controller->cq[id].opening)
+    if (!id || id > NVME_IO_QUEUES_MAX)
         return STATUS_QUEUE_ID;
+    struct nvme_cq *cq = &admin->controller->cq[id];
+    nvme_status status = STATUS_SUCCESS;
+    spin_lock(&cq->lock);
+    if (!cq->used || cq->opening)
+        status = STATUS_QUEUE_ID;
+    else if (cq->queues)
+        status = STATUS_QUEUE_DELETION;
+    else
+        cq->opening = true; /* takes no new submission queues */
+    spin_unlock(&cq->lock);
     slot->queue = (uint16_t)id;
     slot->command = (struct nvme_command){.opcode = ADMIN_DELETE_CQ, .cdw10 = id};
-    return STATUS_SUCCESS;
+    return status;
 }
 
 static void delete_cq_finish(struct nvme_sq *admin, struct nvme_slot *slot,
                              struct nvme_completion *completion)
 {
     struct nvme_cq *cq = &admin->controller->cq[slot->queue];
-    if (!completion_good(completion))
-        return;
     spin_lock(&cq->lock);
-    cq_close(cq);
+    cq->opening = false;
+    if (completion_good(completion))
+        cq_close(cq);
     spin_unlock(&cq->lock);
 }
 

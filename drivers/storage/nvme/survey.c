@@ -13,6 +13,8 @@
 #define CLOCKS_PER_HALF     2500000000ull /* half a second of the fastest time stamp counter */
 #define NSZE                0
 #define FLBAS               26
+#define FLBAS_EXTENDED      0x10
+#define DPS_TYPE            7
 #define DPS                 29
 #define LBA_FORMATS         128
 #define FLBAS_FORMAT(flbas) (((flbas)&0xf) | ((flbas) >> 1 & 0x30)) /* bits 6:5 are the format's bits 5:4 */
@@ -126,7 +128,7 @@ static bool attach(struct nvme_controller *controller, struct nvme_namespace *na
 {
     if (!storage_unit_has_volume(controller->at, namespace->id))
         return true;
-    if (namespace->refused || namespace->block_shift > VOLUME_SHIFT_MAX)
+    if (namespace->refused || namespace->metadata || namespace->block_shift > VOLUME_SHIFT_MAX)
         return report(problem,
                       "The disk %s (namespace %u) is formatted with metadata or an unknown block size, which "
                       "Shoji cannot encrypt; format it with plain 512 or 4096 byte blocks.",

@@ -17,6 +17,18 @@ struct nvme_namespace *namespace_find(struct nvme_controller *controller, uint32
     return NULL;
 }
 
+/* Doorbells end where the queues that Shoji carries end, or another structure of BAR 0 begins. */
+static uint64_t doorbell_end(const struct nvme_controller *controller)
+{
+    const struct interrupts *irq = &controller->irq;
+    uint64_t end = MIN(NVME_DOORBELL + 2ull * NVME_QUEUES_MAX * controller->stride, controller->bars[0].size);
+    if (irq->msix && irq->table_bar == 0 && irq->table_offset >= NVME_DOORBELL)
+        end = MIN(end, irq->table_offset);
+    if (irq->msix && irq->pending_bar == 0 && irq->pending_offset >= NVME_DOORBELL)
+        end = MIN(end, irq->pending_offset);
+    return end;
+}
+
 static bool read_capabilities(struct nvme_controller *controller, struct report *problem)
 {
     uint64_t cap = device_read32(controller->registers + NVME_CAP) |
@@ -27,10 +39,9 @@ static bool read_capabilities(struct nvme_controller *controller, struct report 
             "The NVMe controller needs memory pages larger than 4 KiB, which Shoji does not support.");
     controller->stride = 4u << CAP_DSTRD(cap);
     controller->capabilities = cap & ~(CAP_MPSMAX | CAP_CMBS | CAP_PMRS | CAP_BPS | CAP_NSSRS);
-    uint64_t doorbells = NVME_DOORBELL + 2ull * NVME_QUEUES_MAX * controller->stride;
-    if (controller->bars[0].size < NVME_DOORBELL + 4ull * controller->stride)
+    controller->doorbell_end = doorbell_end(controller);
+    if (controller->doorbell_end < NVME_DOORBELL + 4ull * controller->stride)
         return report(problem, "The NVMe controller's registers are too small.");
-    controller->doorbell_end = MIN(doorbells, controller->bars[0].size);
     return true;
 }
 

@@ -102,33 +102,60 @@ void *transfer_piece(const struct nvme_transfer *transfer, unsigned index, uint3
     return virtual_of(transfer_device(transfer)[index]);
 }
 
-/* Copies page by page of the pool; a stretch of the guest may span several of them, and the other way round.
- */
-static bool copy(const struct nvme_transfer *transfer, bool to_guest)
+bool transfer_span(const struct nvme_transfer *transfer, struct nvme_cursor *cursor, uint32_t bytes,
+                   uint64_t *address)
 {
-    const struct nvme_scatter *guest = guest_list(transfer);
-    uint32_t at = 0;
-    for (unsigned i = 0; i < transfer->guest_count; i++) {
-        for (uint32_t done = 0; done < guest[i].bytes;) {
-            uint8_t *own = (uint8_t *)virtual_of(transfer_device(transfer)[at / PAGE_SIZE]) + at % PAGE_SIZE;
-            uint32_t bytes = (uint32_t)MIN(PAGE_SIZE - at % PAGE_SIZE, guest[i].bytes - done);
-            bool good = to_guest ? guest_memory_write(guest[i].address + done, own, bytes)
-                                 : guest_memory_read(guest[i].address + done, own, bytes);
-            if (!good)
-                return false;
-            done += bytes;
-            at += bytes;
-        }
-    }
+    const struct nvme_scatter *at = &guest_list(transfer)[cursor->entry];
+    if (cursor->entry >= transfer->guest_count || at->bytes - cursor->offset < bytes)
+        return false;
+    *address = at->address + cursor->offset;
+    cursor->offset += bytes;
+    if (cursor->offset == at->bytes)
+        *cursor = (struct nvme_cursor){.entry = cursor->entry + 1};
     return true;
+}
+
+/* Copies between our buffer and as many stretches of the guest's as it takes. */
+static bool copy(const struct nvme_transfer *transfer, struct nvme_cursor *cursor, uint8_t *own,
+                 uint32_t bytes, bool to_guest)
+{
+    while (bytes && cursor->entry < transfer->guest_count) {
+        uint32_t left = guest_list(transfer)[cursor->entry].bytes - cursor->offset;
+        uint32_t now = MIN(left, bytes);
+        uint64_t address;
+        if (!transfer_span(transfer, cursor, now, &address) ||
+            !(to_guest ? guest_memory_write(address, own, now) : guest_memory_read(address, own, now)))
+            return false;
+        own += now;
+        bytes -= now;
+    }
+    return !bytes;
+}
+
+bool transfer_copy_in(const struct nvme_transfer *transfer, struct nvme_cursor *cursor, void *own,
+                      uint32_t bytes)
+{
+    return copy(transfer, cursor, own, bytes, false);
+}
+
+static bool copy_all(const struct nvme_transfer *transfer, bool to_guest)
+{
+    struct nvme_cursor cursor = {0};
+    bool good = true;
+    for (unsigned i = 0; good && i < transfer_pieces(transfer); i++) {
+        uint32_t bytes;
+        uint8_t *own = transfer_piece(transfer, i, &bytes);
+        good = copy(transfer, &cursor, own, bytes, to_guest);
+    }
+    return good;
 }
 
 bool transfer_gather(const struct nvme_transfer *transfer)
 {
-    return copy(transfer, false);
+    return copy_all(transfer, false);
 }
 
 bool transfer_scatter(const struct nvme_transfer *transfer)
 {
-    return copy(transfer, true);
+    return copy_all(transfer, true);
 }

@@ -210,7 +210,6 @@ const struct handoff *the_handoff(void)
     return &handoff;
 }
 
-
 uint32_t pci_read(struct pci_address at, unsigned offset, unsigned bytes)
 {
     uint32_t value = 0;

@@ -362,7 +362,7 @@ static uint32_t read_register(void *owner, uint64_t offset)
         return nvme.table[(offset - FAKE_MSIX_TABLE) / 4];
     switch (offset) {
     case NVME_CAP:
-        return (uint32_t)CAPABILITIES;
+        return (uint32_t)CAPABILITIES & ~(nvme.scattered_queues ? (uint32_t)CAP_CQR : 0);
     case NVME_CAP + 4:
         return (uint32_t)(CAPABILITIES >> 32);
     case NVME_VS:

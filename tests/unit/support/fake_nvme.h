@@ -35,6 +35,7 @@ struct fake_nvme {
     uint8_t *disk;
     uint32_t block_shift;
     uint32_t metadata;          /* bytes per block in the format */
+    bool scattered_queues;      /* CAP.CQR is clear */
     bool hold;                  /* commands wait for fake_nvme_run */
     bool slow_reset;            /* RDY stays set after EN was cleared, until the test clears it */
     uint32_t fail_opcode;       /* I/O commands with this opcode fail; 0x100: none */
