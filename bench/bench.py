@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
-from measure import Guest, dm_crypt, mean_idle_exits  # noqa: E402
+from measure import Guest, dm_crypt, idle_exits  # noqa: E402
 from testbed.disk import plain_disk  # noqa: E402
 from testbed.machine import Machine  # noqa: E402
 from testbed.tools import BUILD, run  # noqa: E402
@@ -34,9 +34,10 @@ def under_shoji(folder, disk):
     with Machine(disk.path, folder, cpus=2) as machine:
         guest = Guest(machine, boot_with_data(machine), DATA_DEVICE)
         figures = guest.common()
-        figures["exits_per_io_qd1"] = guest.exits_per_io(depth=1)
-        figures["exits_per_io_qd32"] = guest.exits_per_io(depth=32)
-        figures["idle_exits_per_s"] = mean_idle_exits(guest)
+        reasons = figures["by_reason"] = {}
+        for key, depth in (("exits_per_io_qd1", 1), ("exits_per_io_qd32", 32)):
+            figures[key], reasons[key] = guest.exits_per_io(depth)
+        figures["idle_exits_per_s"], reasons["idle_exits_per_s"] = idle_exits(guest)
         return figures
 
 

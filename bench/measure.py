@@ -62,24 +62,32 @@ class Guest:
         return figures
 
     def exits(self):
-        """Exits of all CPUs until now, without the hypercalls that the reading itself makes; and the guest's clock."""
+        """Exits of all CPUs until now, without the hypercalls that the reading itself makes; by reason; and the guest's clock."""
         text = self.machine.shell("cat /proc/uptime; shojictl stat --json")
         uptime, counters = text.split("\n", 1)
-        total = sum(cpu["exits"] - cpu["by_reason"]["hypercall"] for cpu in json.loads(counters)["cpus"])
-        return total, float(uptime.split()[0])
+        cpus = json.loads(counters)["cpus"]
+        reasons = {name: sum(cpu["by_reason"][name] for cpu in cpus) for name in cpus[0]["by_reason"] if name != "hypercall"}
+        total = sum(cpu["exits"] - cpu["by_reason"]["hypercall"] for cpu in cpus)
+        return total, reasons, float(uptime.split()[0])
 
     def exits_per_io(self, depth):
-        """4 KiB random reads from one CPU."""
-        before, _ = self.exits()
+        """Exits for each 4 KiB random read from one CPU, and the same by reason."""
+        before, reasons_before, _ = self.exits()
         job = self.fio(f"--rw=randread --bs=4k --iodepth={depth} --number_ios={EXIT_IOS}", jobs=1)
-        after, _ = self.exits()
-        return (after - before) / job["read"]["total_ios"]
+        after, reasons_after, _ = self.exits()
+        count = job["read"]["total_ios"]
+        return (after - before) / count, _grown(reasons_before, reasons_after, count)
 
 
-def mean_idle_exits(guest):
-    """Exits per CPU and guest second while nothing happens, a minute after login."""
+def _grown(before, after, unit):
+    return {name: round((after[name] - before[name]) / unit, 4) for name in after if after[name] != before[name]}
+
+
+def idle_exits(guest):
+    """Exits per CPU and guest second while nothing happens, a minute after login; and the same by reason."""
     guest.machine.shell(f"sleep {SETTLE_SECONDS}", timeout=600)
-    before, start = guest.exits()
+    before, reasons_before, start = guest.exits()
     guest.machine.shell(f"sleep {IDLE_SECONDS}", timeout=300)
-    after, end = guest.exits()
-    return (after - before) / guest.cpus / (end - start)
+    after, reasons_after, end = guest.exits()
+    unit = guest.cpus * (end - start)
+    return (after - before) / unit, _grown(reasons_before, reasons_after, unit)

@@ -13,6 +13,7 @@
 #include "boot/handoff.h"
 #include "boot/heap.h"
 #include "boot/launch.h"
+#include "boot/memory_overwrite.h"
 #include "boot/sleep.h"
 #include "boot/smp.h"
 #include "boot/volume.h"
@@ -76,6 +77,8 @@ static bool launch(struct report *problem)
     for (unsigned i = 0; i < volumes; i++)
         wipe(boot.volumes[i].place.key, sizeof(boot.volumes[i].place.key));
     esp_close(&boot.esp);
+    if (volumes)
+        memory_overwrite_request();
     if (!controllers_disconnect(boot.volumes, volumes, problem))
         return false;
     uint64_t status = launch_this_cpu(&boot.launch, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The local APIC of the CPU that runs this code (AMD APM 2 chapter 16), as xAPIC or x2APIC, whichever the guest has on. */
+/* The local APIC of the CPU that runs this code (AMD APM 2 chapter 16), as xAPIC or x2APIC, whichever the
+ * guest has on. */
 #ifndef SHOJI_CORE_APIC_H
 #define SHOJI_CORE_APIC_H
 
@@ -8,35 +9,35 @@
 #define APIC_DEFAULT_BASE 0xfee00000ull
 
 /* Register offsets of the xAPIC page. */
-#define APIC_ID      0x20u
-#define APIC_TPR     0x80u
-#define APIC_EOI     0xb0u
-#define APIC_LDR     0xd0u
-#define APIC_DFR     0xe0u
-#define APIC_SVR     0xf0u
-#define APIC_ISR     0x100u
-#define APIC_ICR_LOW 0x300u
-#define APIC_ICR_HIGH 0x310u
-#define APIC_LVT_TIMER 0x320u
-#define APIC_LVT_PMC 0x340u
-#define APIC_LVT_LAST 0x370u
-#define APIC_TIMER_COUNT 0x380u
+#define APIC_ID            0x20u
+#define APIC_TPR           0x80u
+#define APIC_EOI           0xb0u
+#define APIC_LDR           0xd0u
+#define APIC_DFR           0xe0u
+#define APIC_SVR           0xf0u
+#define APIC_ISR           0x100u
+#define APIC_ICR_LOW       0x300u
+#define APIC_ICR_HIGH      0x310u
+#define APIC_LVT_TIMER     0x320u
+#define APIC_LVT_PMC       0x340u
+#define APIC_LVT_LAST      0x370u
+#define APIC_TIMER_COUNT   0x380u
 #define APIC_REGISTER_STEP 0x10u
 
-#define ICR_VECTOR         0xffu
-#define ICR_MODE           0x700u
-#define ICR_MODE_FIXED     0x000u
-#define ICR_MODE_NMI       0x400u
-#define ICR_MODE_INIT      0x500u
-#define ICR_MODE_STARTUP   0x600u
-#define ICR_LOGICAL        0x800u
-#define ICR_PENDING        0x1000u
-#define ICR_ASSERT         0x4000u
-#define ICR_LEVEL          0x8000u
-#define ICR_SHORTHAND      0xc0000u
-#define ICR_SELF           0x40000u
-#define ICR_ALL            0x80000u
-#define ICR_ALL_BUT_SELF   0xc0000u
+#define ICR_VECTOR       0xffu
+#define ICR_MODE         0x700u
+#define ICR_MODE_FIXED   0x000u
+#define ICR_MODE_NMI     0x400u
+#define ICR_MODE_INIT    0x500u
+#define ICR_MODE_STARTUP 0x600u
+#define ICR_LOGICAL      0x800u
+#define ICR_PENDING      0x1000u
+#define ICR_ASSERT       0x4000u
+#define ICR_LEVEL        0x8000u
+#define ICR_SHORTHAND    0xc0000u
+#define ICR_SELF         0x40000u
+#define ICR_ALL          0x80000u
+#define ICR_ALL_BUT_SELF 0xc0000u
 
 #define LVT_MASKED 0x10000u
 #define SVR_RESET  0xffu

@@ -73,7 +73,8 @@ void cpu_load_tables(struct cpu *cpu)
                      "lidt %2\n\t"
                      "ltr %5"
                      : "=&r"(scratch)
-                     : "m"(gdt), "m"(idt), "i"((uint64_t)SELECTOR_CODE), "r"(SELECTOR_DATA), "r"((uint16_t)SELECTOR_TSS)
+                     : "m"(gdt), "m"(idt), "i"((uint64_t)SELECTOR_CODE), "r"(SELECTOR_DATA),
+                       "r"((uint16_t)SELECTOR_TSS)
                      : "memory");
 }
 

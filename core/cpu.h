@@ -34,7 +34,8 @@ static_assert(sizeof(struct task_state) == 104, "64-bit TSS, APM 2 section 12.2.
 
 struct vcpu;
 
-/* One CPU. Owned by that CPU; others read `index`, `apic_id` and `vcpu` only, which never change after launch. */
+/* One CPU. Owned by that CPU; others read `index`, `apic_id` and `vcpu` only, which never change after
+ * launch. */
 struct cpu {
     struct cpu *self; /* at GS:0 */
     uint32_t index, apic_id;
@@ -42,7 +43,7 @@ struct cpu {
     uint8_t *stack_top;
     uint64_t gdt[5];
     struct task_state tss;
-    struct handoff_cpu entry;          /* how it came in */
+    struct handoff_cpu entry;           /* how it came in */
     uint64_t entry_gs_base, entry_efer; /* the firmware's, replaced by ours from the start */
     uint8_t xmm[16][16] aligned_to(16); /* the guest's, between simd_begin and simd_end */
     uint32_t mxcsr;

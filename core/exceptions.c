@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host's interrupt descriptor table. The hypervisor has no use for exceptions but two: a #GP in the two MSR accessors is their answer, and #SX
- * is an INIT that the CPU would otherwise have obeyed (AMD APM volume 2, section 15.28). */
+/* The host's interrupt descriptor table. The hypervisor has no use for exceptions but two: a #GP in the two
+ * MSR accessors is their answer, and #SX is an INIT that the CPU would otherwise have obeyed (AMD APM volume
+ * 2, section 15.28). */
 #include "core/exceptions.h"
 
 #include "core/cpu.h"
@@ -15,7 +16,7 @@ struct gate {
 };
 static_assert(sizeof(struct gate) == 16, "64-bit gate, APM 2 section 4.8.3");
 
-#define GATE_INTERRUPT 0x8e
+#define GATE_INTERRUPT     0x8e
 #define SX_REDIRECTED_INIT 1u /* #SX's error code */
 
 static struct gate idt[EXCEPTION_COUNT]; /* written before the second CPU enters */
@@ -61,13 +62,14 @@ static no_return void report_and_stop(const struct exception_frame *f)
 {
 #define U(x) ((unsigned long long)(x))
     panic_begin();
-    panic_line("Exception %llu in the hypervisor, error code %llx, at %llx", U(f->vector), U(f->error_code), U(f->rip));
+    panic_line("Exception %llu in the hypervisor, error code %llx, at %llx", U(f->vector), U(f->error_code),
+               U(f->rip));
     panic_line("rax %016llx rbx %016llx rcx %016llx rdx %016llx", U(f->rax), U(f->rbx), U(f->rcx), U(f->rdx));
     panic_line("rsi %016llx rdi %016llx rbp %016llx rsp %016llx", U(f->rsi), U(f->rdi), U(f->rbp), U(f->rsp));
     panic_line("r8  %016llx r9  %016llx r10 %016llx r11 %016llx", U(f->r8), U(f->r9), U(f->r10), U(f->r11));
     panic_line("r12 %016llx r13 %016llx r14 %016llx r15 %016llx", U(f->r12), U(f->r13), U(f->r14), U(f->r15));
-    panic_line("rflags %llx cs %llx cr0 %llx cr2 %llx cr3 %llx cr4 %llx", U(f->rflags), U(f->cs), U(cr0_read()),
-               U(cr2_read()), U(cr3_read()), U(cr4_read()));
+    panic_line("rflags %llx cs %llx cr0 %llx cr2 %llx cr3 %llx cr4 %llx", U(f->rflags), U(f->cs),
+               U(cr0_read()), U(cr2_read()), U(cr3_read()), U(cr4_read()));
     panic_end();
 #undef U
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The page allocator: one bit a page of the block, first fit. Allocation happens at start-up and in rare slow paths only. */
+/* The page allocator: one bit a page of the block, first fit. Allocation happens at start-up and in rare slow
+ * paths only. */
 #include "core/memory.h"
 
 #include "core/allocator.h"
@@ -7,11 +8,11 @@
 #include "include/handoff.h"
 #include "lib/strings.h"
 
-#define BITS 64u
+#define BITS            64u
 #define BLOCK_PAGES_MAX (MIB(256) / PAGE_SIZE)
 
-static uint64_t block_physical, block_pages;         /* constant after memory_start */
-static struct spinlock lock;                         /* of the rest */
+static uint64_t block_physical, block_pages; /* constant after memory_start */
+static struct spinlock lock;                 /* of the rest */
 static uint64_t used[BLOCK_PAGES_MAX / BITS];
 static uint64_t free_pages;
 

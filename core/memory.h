@@ -14,7 +14,8 @@ uint64_t pages_left(void); /* bytes */
 uint64_t physical_of(const void *address);
 void *virtual_of(uint64_t physical);
 
-/* Maps device registers uncached, for good. NULL when the window is full. Only while the core starts, or under the caller's lock. */
+/* Maps device registers uncached, for good. NULL when the window is full. Only while the core starts, or
+ * under the caller's lock. */
 volatile void *device_map(uint64_t physical, size_t length) must_check;
 
 #endif

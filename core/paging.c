@@ -12,9 +12,9 @@
 
 extern char core_text_start[], core_text_end[], core_rodata_start[], core_rodata_end[];
 
-static uint64_t *host_pml4;   /* the host's upper half                                  */
-static uint64_t *host_top;    /* what CR3 holds: host_pml4, or a PML5 above it          */
-static uint64_t *launch_top;  /* the same with the firmware's lower half                */
+static uint64_t *host_pml4;  /* the host's upper half                                  */
+static uint64_t *host_top;   /* what CR3 holds: host_pml4, or a PML5 above it          */
+static uint64_t *launch_top; /* the same with the firmware's lower half                */
 static bool five_levels;
 static uint64_t device_window_used; /* bytes; device_map's callers take turns under device_lock */
 static struct spinlock device_lock;
@@ -30,7 +30,8 @@ static uint64_t *table_below(uint64_t *entry, uint64_t flags)
     return virtual_of(*entry & PTE_ADDRESS);
 }
 
-/* The entry that maps `address` with pages of 4 KiB (level 0), 2 MiB (1) or 1 GiB (2); makes the tables above it. */
+/* The entry that maps `address` with pages of 4 KiB (level 0), 2 MiB (1) or 1 GiB (2); makes the tables above
+ * it. */
 static uint64_t *entry_for(uint64_t address, unsigned level, uint64_t flags)
 {
     uint64_t *table = host_pml4;
@@ -59,7 +60,8 @@ static bool map_block(const struct handoff *handoff)
     return true;
 }
 
-/* Maps every 2 MiB page that touches this range of RAM and not the block (which is 2 MiB aligned, so none does both). */
+/* Maps every 2 MiB page that touches this range of RAM and not the block (which is 2 MiB aligned, so none
+ * does both). */
 static bool map_ram(const struct handoff *handoff, const struct handoff_range *ram)
 {
     uint64_t end = ram->base + ram->length;
@@ -85,7 +87,8 @@ bool paging_build(const struct handoff *handoff)
     for (unsigned i = 0; i < handoff->ram_count; i++)
         if (!map_ram(handoff, &handoff->ram[i]))
             return false;
-    /* The device window's tables stand from the start, so that device_map needs no memory and no shoot-down. */
+    /* The device window's tables stand from the start, so that device_map needs no memory and no shoot-down.
+     */
     for (uint64_t at = 0; at < DEVICE_WINDOW_SIZE; at += MIB(2))
         if (!entry_for(DEVICE_WINDOW_BASE + at, 0, 0))
             return false;
@@ -97,9 +100,11 @@ bool paging_build(const struct handoff *handoff)
 void paging_load_for_launch(uint64_t firmware_cr3)
 {
     msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_NXE);
-    /* The firmware's top table is reachable under its own address here: the lower half is still the firmware's. */
+    /* The firmware's top table is reachable under its own address here: the lower half is still the
+     * firmware's. */
     const uint64_t *firmware_top = (const uint64_t *)(firmware_cr3 & PTE_ADDRESS);
-    /* Another CPU may run on this table at the moment: each half is overwritten with what it holds already. */
+    /* Another CPU may run on this table at the moment: each half is overwritten with what it holds already.
+     */
     memcpy(launch_top + TOP_LOWER_HALF, host_top + TOP_LOWER_HALF, TOP_LOWER_HALF * sizeof(uint64_t));
     memcpy(launch_top, firmware_top, TOP_LOWER_HALF * sizeof(uint64_t));
     cr3_write(physical_of(launch_top));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host's own address space: the block at CORE_VIRTUAL_BASE (W^X, guard pages), guest RAM in a window that is no-execute and user (so that SMAP
- * guards it), device registers uncached. Built by the boot CPU before any other CPU enters; then constant but for device_map. */
+/* The host's own address space: the block at CORE_VIRTUAL_BASE (W^X, guard pages), guest RAM in a window that
+ * is no-execute and user (so that SMAP guards it), device registers uncached. Built by the boot CPU before
+ * any other CPU enters; then constant but for device_map. */
 #ifndef SHOJI_CORE_PAGING_H
 #define SHOJI_CORE_PAGING_H
 
@@ -15,7 +16,8 @@
 /* Builds the tables. False when memory is short. */
 bool paging_build(const struct handoff *handoff) must_check;
 
-/* Loads tables that also map what the firmware's (`firmware_cr3`) map in the lower half: for the time until the CPU is a guest. Sets EFER.NXE. */
+/* Loads tables that also map what the firmware's (`firmware_cr3`) map in the lower half: for the time until
+ * the CPU is a guest. Sets EFER.NXE. */
 void paging_load_for_launch(uint64_t firmware_cr3);
 
 /* CR3 with the host alone. */

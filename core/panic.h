@@ -15,7 +15,8 @@ struct exception_frame {
 /* One line of the dump, on log, serial port and screen. */
 void panic_line(const char *fmt, ...) printf_like(1, 2);
 
-/* Begins a panic: one CPU wins and returns from here, any other halts for good. Then panic_line, then panic_end. */
+/* Begins a panic: one CPU wins and returns from here, any other halts for good. Then panic_line, then
+ * panic_end. */
 void panic_begin(void);
 no_return void panic_end(void);
 

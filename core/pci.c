@@ -5,7 +5,8 @@
 #include "core/pci_access.h"
 #include "core/spinlock.h"
 
-static struct spinlock lock; /* of the address port: the guest's own accesses to it come through here as well */
+static struct spinlock
+    lock; /* of the address port: the guest's own accesses to it come through here as well */
 
 /* Mechanism 1 reaches the first 256 bytes of segment 0, which is all that Shoji itself needs. */
 static bool reachable(struct pci_address at, unsigned offset)

@@ -8,32 +8,36 @@
 
 struct cpu;
 
-/* Called once, on the boot CPU, after the host kernel stands and before the first CPU becomes a guest. Returns a core_status; anything but CORE_OK
- * makes the launch fail with that code. The guest's side starts first (EARLY_PROBE), then devices. */
+/* Called once, on the boot CPU, after the host kernel stands and before the first CPU becomes a guest.
+ * Returns a core_status; anything but CORE_OK makes the launch fail with that code. The guest's side starts
+ * first (EARLY_PROBE), then devices. */
 struct probe {
     const char *name;
     uint64_t (*start)(const struct handoff *handoff);
 };
-#define PROBE(ident, text, function) \
-    static const struct probe ident __attribute__((used, section("probes.50"))) = {.name = text, .start = function}
-#define EARLY_PROBE(ident, text, function) \
-    static const struct probe ident __attribute__((used, section("probes.10"))) = {.name = text, .start = function}
+#define PROBE(ident, text, function)                                                                         \
+    static const struct probe ident                                                                          \
+        __attribute__((used, section("probes.50"))) = {.name = text, .start = function}
+#define EARLY_PROBE(ident, text, function)                                                                   \
+    static const struct probe ident                                                                          \
+        __attribute__((used, section("probes.10"))) = {.name = text, .start = function}
 
-/* The one part that turns CPUs into the guest's. `prepare` runs on the CPU itself and returns a core_status; `run` never comes back: the CPU returns
- * to the loader as a guest. */
+/* The one part that turns CPUs into the guest's. `prepare` runs on the CPU itself and returns a core_status;
+ * `run` never comes back: the CPU returns to the loader as a guest. */
 struct launcher {
     uint64_t (*prepare)(struct cpu *cpu, const struct handoff *handoff);
     no_return void (*run)(struct cpu *cpu);
 };
-#define LAUNCHER(ident, prepare_function, run_function)                               \
-    static const struct launcher ident __attribute__((used, section("launchers"))) = { \
-        .prepare = prepare_function, .run = run_function}
+#define LAUNCHER(ident, prepare_function, run_function)                                                      \
+    static const struct launcher ident                                                                       \
+        __attribute__((used, section("launchers"))) = {.prepare = prepare_function, .run = run_function}
 
-/* Called before the machine is reset, powered off or stopped by a panic: forget every secret. Any CPU, perhaps with locks held: takes none. */
+/* Called before the machine is reset, powered off or stopped by a panic: forget every secret. Any CPU,
+ * perhaps with locks held: takes none. */
 struct stopper {
     void (*stop)(void);
 };
-#define ON_STOP(ident, function) \
+#define ON_STOP(ident, function)                                                                             \
     static const struct stopper ident __attribute__((used, section("stoppers"))) = {.stop = function}
 
 /* Runs all stoppers. */

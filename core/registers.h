@@ -37,11 +37,11 @@
 #define DR6_RESET 0xffff0ff0ull
 #define DR7_RESET 0x400ull
 
-#define EFER_SCE  BIT(0)
-#define EFER_LME  BIT(8)
-#define EFER_LMA  BIT(10)
-#define EFER_NXE  BIT(11)
-#define EFER_SVME BIT(12)
+#define EFER_SCE    BIT(0)
+#define EFER_LME    BIT(8)
+#define EFER_LMA    BIT(10)
+#define EFER_NXE    BIT(11)
+#define EFER_SVME   BIT(12)
 #define EFER_AIBRSE BIT(21)
 
 #define MSR_APIC_BASE     0x1bu
@@ -109,17 +109,17 @@ enum exception {
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, GPR_COUNT };
 
 /* Page table entries (both the CPU's and AMD's nested ones). */
-#define PTE_PRESENT  BIT(0)
-#define PTE_WRITE    BIT(1)
-#define PTE_USER     BIT(2)
-#define PTE_PWT      BIT(3)
-#define PTE_PCD      BIT(4)
-#define PTE_ACCESSED BIT(5)
-#define PTE_DIRTY    BIT(6)
-#define PTE_LARGE    BIT(7)
-#define PTE_GLOBAL   BIT(8)
-#define PTE_NX       BIT(63)
-#define PTE_ADDRESS  0x000ffffffffff000ull
+#define PTE_PRESENT   BIT(0)
+#define PTE_WRITE     BIT(1)
+#define PTE_USER      BIT(2)
+#define PTE_PWT       BIT(3)
+#define PTE_PCD       BIT(4)
+#define PTE_ACCESSED  BIT(5)
+#define PTE_DIRTY     BIT(6)
+#define PTE_LARGE     BIT(7)
+#define PTE_GLOBAL    BIT(8)
+#define PTE_NX        BIT(63)
+#define PTE_ADDRESS   0x000ffffffffff000ull
 #define TABLE_ENTRIES 512u
 
 #endif

@@ -3,15 +3,22 @@
 
 #include "core/cpu.h"
 
-enum uart { UART_DATA = 0, UART_INTERRUPTS = 1, UART_FIFO = 2, UART_LINE = 3, UART_MODEM = 4, UART_STATUS = 5 };
+enum uart {
+    UART_DATA = 0,
+    UART_INTERRUPTS = 1,
+    UART_FIFO = 2,
+    UART_LINE = 3,
+    UART_MODEM = 4,
+    UART_STATUS = 5
+};
 
-#define LINE_8N1            0x03u
-#define LINE_DIVISOR        0x80u
-#define FIFO_ON             0x07u
-#define MODEM_READY         0x03u
-#define STATUS_EMPTY        0x20u
-#define DIVISOR_115200      1u
-#define WAIT_TURNS          100000u /* far longer than a byte takes: an absent UART must not stop the machine */
+#define LINE_8N1       0x03u
+#define LINE_DIVISOR   0x80u
+#define FIFO_ON        0x07u
+#define MODEM_READY    0x03u
+#define STATUS_EMPTY   0x20u
+#define DIVISOR_115200 1u
+#define WAIT_TURNS     100000u /* far longer than a byte takes: an absent UART must not stop the machine */
 
 static uint16_t base; /* 0: none. Constant after serial_start; output is serialised by the log's lock */
 

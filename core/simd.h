@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guest's vector registers are live while the hypervisor runs: XMM code stands between these two, and nowhere else. Not nested. */
+/* The guest's vector registers are live while the hypervisor runs: XMM code stands between these two, and
+ * nowhere else. Not nested. */
 #ifndef SHOJI_CORE_SIMD_H
 #define SHOJI_CORE_SIMD_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A ticket-free spin lock: interrupts and NMIs never run hypervisor code that takes locks, so nothing else is needed. */
+/* A ticket-free spin lock: interrupts and NMIs never run hypervisor code that takes locks, so nothing else is
+ * needed. */
 #ifndef SHOJI_CORE_SPINLOCK_H
 #define SHOJI_CORE_SPINLOCK_H
 

@@ -18,8 +18,9 @@ extern const struct probe __start_probes[], __stop_probes[];
 extern const struct launcher __start_launchers[];
 extern const struct stopper __start_stoppers[], __stop_stoppers[];
 
-static struct handoff handoff; /* the core's own copy; the loader's is wiped. Constant once the probes have run */
-static bool host_stands;       /* set by the boot CPU before any other enters */
+static struct handoff
+    handoff;             /* the core's own copy; the loader's is wiped. Constant once the probes have run */
+static bool host_stands; /* set by the boot CPU before any other enters */
 
 const struct handoff *the_handoff(void)
 {
@@ -41,8 +42,8 @@ void stop_all(void)
 
 static enum core_status take_handoff(struct handoff *given)
 {
-    if (given->magic != HANDOFF_MAGIC || given->size != sizeof handoff || given->ram_count > HANDOFF_RAM_MAX ||
-        given->volume_count > HANDOFF_VOLUMES_MAX)
+    if (given->magic != HANDOFF_MAGIC || given->size != sizeof handoff ||
+        given->ram_count > HANDOFF_RAM_MAX || given->volume_count > HANDOFF_VOLUMES_MAX)
         return CORE_BAD_HANDOFF;
     if (given->cpu_count > HANDOFF_CPUS_MAX)
         return CORE_TOO_MANY_CPUS;
@@ -60,11 +61,14 @@ static enum core_status start_host(struct handoff *given)
     serial_start(handoff.log_port);
     log_line("Shoji %s: %u CPUs, block at %llx, %llu MiB", CONFIG_RELEASE, handoff.cpu_count,
              (unsigned long long)handoff.block_base, (unsigned long long)(handoff.block_length >> 20));
-    if (!memory_start(handoff.block_base, handoff.block_length, handoff.image_bytes) || !paging_build(&handoff))
+    if (!memory_start(handoff.block_base, handoff.block_length, handoff.image_bytes) ||
+        !paging_build(&handoff))
         return CORE_NO_MEMORY;
     exceptions_start();
     return CORE_OK;
 }
+
+#define CPUID_1_ECX_AES BIT(25)
 
 /* What needs the host's page tables: registers mapped, devices found. */
 static enum core_status start_devices(void)
@@ -123,7 +127,9 @@ uint64_t core_enter(struct handoff_cpu *given)
     cpu->entry_gs_base = was.gs_base;
     cpu->entry_efer = was.efer;
     msr_write(MSR_GS_BASE, (uint64_t)cpu);
-    if (boot_cpu)
+    if (!(cpuid(1, 0).ecx & CPUID_1_ECX_AES))
+        status = CORE_NO_AES;
+    if (status == CORE_OK && boot_cpu)
         status = start_devices();
     if (status == CORE_OK)
         status = __start_launchers->prepare(cpu, &handoff);

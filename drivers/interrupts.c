@@ -68,7 +68,7 @@ static void real_entry_write(struct interrupts *irq, unsigned vector)
 static void real_msix_write(struct interrupts *irq)
 {
     uint32_t control = config_read(irq, irq->msix) & ~(uint32_t)(MSIX_ENABLE | MSIX_MASK_ALL);
-    if (!irq->msix_enabled) {
+    if (!irq->msix_enabled && !irq->polled) {
         config_write(irq, irq->msix, control);
         return;
     }
@@ -164,7 +164,7 @@ void interrupts_restore(struct interrupts *irq)
 bool interrupts_enabled(struct interrupts *irq)
 {
     spin_lock(&irq->lock);
-    bool enabled = irq->msix_enabled || irq->msi_enabled;
+    bool enabled = irq->msix_enabled || irq->msi_enabled || irq->polled;
     spin_unlock(&irq->lock);
     return enabled;
 }
@@ -172,9 +172,30 @@ bool interrupts_enabled(struct interrupts *irq)
 bool interrupts_msix_enabled(struct interrupts *irq)
 {
     spin_lock(&irq->lock);
-    bool enabled = irq->msix_enabled;
+    bool enabled = irq->msix_enabled || irq->polled;
     spin_unlock(&irq->lock);
     return enabled;
+}
+
+bool interrupts_set_polled(struct interrupts *irq, bool polled)
+{
+    spin_lock(&irq->lock);
+    bool possible = irq->msix && irq->table && !irq->msix_enabled && !irq->msi_enabled;
+    if (irq->polled != (polled && possible)) {
+        irq->polled = polled && possible;
+        real_msix_write(irq);
+    }
+    bool now = irq->polled;
+    spin_unlock(&irq->lock);
+    return now;
+}
+
+bool interrupts_polled(struct interrupts *irq)
+{
+    spin_lock(&irq->lock);
+    bool polled = irq->polled;
+    spin_unlock(&irq->lock);
+    return polled;
 }
 
 unsigned interrupts_cpu(struct interrupts *irq, unsigned vector)
@@ -284,6 +305,7 @@ static enum interrupts_change msix_control_write(struct interrupts *irq, uint32_
     bool was = irq->msix_enabled;
     irq->msix_enabled = value & MSIX_ENABLE;
     irq->msix_masked = value & MSIX_MASK_ALL;
+    irq->polled = irq->polled && !irq->msix_enabled;
     if (was != irq->msix_enabled) {
         real_msix_write(irq);
         if (irq->msi)
@@ -309,6 +331,10 @@ static enum interrupts_change msi_write(struct interrupts *irq, unsigned offset,
     unsigned data = irq->msi_wide ? 12 : 8;
     if (offset == 0) {
         irq->msi_enabled = value & MSI_ENABLE;
+        if (irq->polled && irq->msi_enabled) {
+            irq->polled = false;
+            real_msix_write(irq);
+        }
         irq->msi_order = MIN(MSI_ORDER(value), irq->msi_limit);
     } else if (offset == 4) {
         irq->msi_message.address_low = value & ~3u;

@@ -31,6 +31,7 @@ struct interrupts {
     volatile uint8_t *table; /* the real one; NULL while its BAR is not mapped */
     struct interrupts_message *messages;
     bool msix_enabled, msix_masked;
+    bool polled; /* MSI-X is on for us alone: the guest has no messages enabled and polls */
     bool msi_enabled;
     unsigned msi_order; /* log2 of the vectors that the guest enabled */
     struct interrupts_message msi_message;
@@ -49,6 +50,12 @@ void interrupts_restore(struct interrupts *irq);
 /* Does the guest have MSI-X or MSI enabled, so that real messages are NMIs? */
 bool interrupts_enabled(struct interrupts *irq);
 bool interrupts_msix_enabled(struct interrupts *irq);
+
+/* While the guest has no messages enabled and polls its queues: real messages come as NMIs all the same, all
+ * to one CPU, and end with us. Returns whether it is so now: not without MSI-X, nor where the guest has
+ * messages of its own. */
+bool interrupts_set_polled(struct interrupts *irq, bool polled);
+bool interrupts_polled(struct interrupts *irq);
 
 /* The CPU at which a vector's NMI is aimed. */
 unsigned interrupts_cpu(struct interrupts *irq, unsigned vector);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AMD's SVM cannot intercept start-up IPIs, and INIT only by detours. So while the guest starts CPUs, its APIC page is read-only to it (reads stay native) and
- * each write comes here. Every end-of-interrupt is such a write, so the page is opened as soon as starting is over. */
+/* AMD's SVM cannot intercept start-up IPIs, and INIT only by detours. So while the guest starts CPUs, its
+ * APIC page is read-only to it (reads stay native) and each write comes here. Every end-of-interrupt is such
+ * a write, so the page is opened as soon as starting is over. */
 #include "guest/apic_page.h"
 
 #include "core/apic.h"
@@ -14,8 +15,8 @@
 #define XAPIC_DESTINATION_SHIFT 24
 
 static struct spinlock lock; /* of the next one, and of changes to the page's trap */
-static bool closed; /* read without the lock too */
-static bool always_closed; /* constant after start */
+static bool closed;          /* read without the lock too */
+static bool always_closed;   /* constant after start */
 
 static bool set_closed(bool close)
 {
@@ -39,13 +40,13 @@ bool apic_page_start(unsigned count, bool always)
 void apic_page_close(void)
 {
     if (!set_closed(true))
-        log_line("no memory to trap the APIC page");
+        log_limited("no memory to trap the APIC page");
 }
 
 void apic_page_open(void)
 {
     if (!always_closed && !set_closed(false))
-        log_line("no memory to open the APIC page");
+        log_limited("no memory to open the APIC page");
 }
 
 bool apic_page_is(uint64_t address)
@@ -75,7 +76,8 @@ void exit_apic_write(struct vcpu *vcpu, uint64_t address)
     count_exit(vcpu, EXIT_APIC_WRITE);
     if (vcpu_injection_due(vcpu) || !decode(bytes, walk_fetch(vcpu, bytes), walk_decode_mode(vcpu), &op) ||
         op.access_bytes != 4 || (op.kind != DECODE_STORE && op.kind != DECODE_EXCHANGE)) {
-        log_line("cpu %u: cannot decode a write to the APIC at %llx", vcpu->cpu->index, (unsigned long long)address);
+        log_limited("cpu %u: cannot decode a write to the APIC at %llx", vcpu->cpu->index,
+                 (unsigned long long)address);
         vcpu_inject(vcpu, EXCEPTION_GP, 0);
         return;
     }
@@ -93,5 +95,6 @@ void exit_apic_write(struct vcpu *vcpu, uint64_t address)
 
 bool apic_x2_command(struct vcpu *vcpu, uint64_t value)
 {
-    return startup_command(vcpu, (uint32_t)value, (uint32_t)(value >> 32)) || msr_write_safe(MSR_X2APIC_ICR, value);
+    return startup_command(vcpu, (uint32_t)value, (uint32_t)(value >> 32)) ||
+           msr_write_safe(MSR_X2APIC_ICR, value);
 }

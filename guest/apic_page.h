@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where interrupt commands can be intercepted only by trapping writes to the APIC: when the trap is needed, and what it does. */
+/* Where interrupt commands can be intercepted only by trapping writes to the APIC: when the trap is needed,
+ * and what it does. */
 #ifndef SHOJI_GUEST_APIC_PAGE_H
 #define SHOJI_GUEST_APIC_PAGE_H
 
 #include "guest/exit.h"
 #include "guest/nested.h"
 
-/* Closes the APIC of all CPUs for writes; `always`: it is never opened again. A machine with one CPU has nobody to start and is not closed unless `always`.
- * Called when the last CPU is taken: until then the firmware wakes CPUs that are not yet the guest's. */
+/* Closes the APIC of all CPUs for writes; `always`: it is never opened again. A machine with one CPU has
+ * nobody to start and is not closed unless `always`. Called when the last CPU is taken: until then the
+ * firmware wakes CPUs that are not yet the guest's. */
 bool apic_page_start(unsigned cpu_count, bool always) must_check;
 
 /* The guest announces that it will start CPUs (the warm-reset code in CMOS), or that it is done. Any CPU. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the guest's side brings up the CPU's virtualization; what a running vCPU needs of it is in guest/vcpu.h. */
+/* How the guest's side brings up the CPU's virtualization; what a running vCPU needs of it is in
+ * guest/vcpu.h. */
 #ifndef SHOJI_GUEST_BACKEND_H
 #define SHOJI_GUEST_BACKEND_H
 
@@ -11,8 +12,8 @@ uint64_t backend_start(void);
 const struct nested_format *backend_nested_format(void);
 unsigned backend_physical_bits(void);
 
-/* On the CPU itself: turns virtualization on and describes the firmware's present state as the guest's. Returns a core_status; after a failure
- * virtualization is off again. */
+/* On the CPU itself: turns virtualization on and describes the firmware's present state as the guest's.
+ * Returns a core_status; after a failure virtualization is off again. */
 uint64_t backend_prepare(struct vcpu *vcpu);
 
 /* Leaves the firmware's environment for the host's and enters the guest. */

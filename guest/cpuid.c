@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CPU that the guest sees is the CPU there is, less the virtualization extensions and processor trace, plus one leaf that says Shoji. */
+/* The CPU that the guest sees is the CPU there is, less the virtualization extensions and processor trace,
+ * plus one leaf that says Shoji. */
 #include "guest/cpuid.h"
 
 #include "guest/exit.h"
@@ -7,12 +8,12 @@
 #include "lib/decode.h"
 #include "lib/strings.h"
 
-#define LEAF_FEATURES     1u
-#define LEAF_STRUCTURED   7u
-#define LEAF_TRACE        0x14u
-#define LEAF_AMD_FEATURES 0x80000001u
-#define LEAF_AMD_SIZES    0x80000008u
-#define LEAF_AMD_SVM      0x8000000au
+#define LEAF_FEATURES       1u
+#define LEAF_STRUCTURED     7u
+#define LEAF_TRACE          0x14u
+#define LEAF_AMD_FEATURES   0x80000001u
+#define LEAF_AMD_SIZES      0x80000008u
+#define LEAF_AMD_SVM        0x8000000au
 #define LEAF_AMD_ENCRYPTION 0x8000001fu
 
 #define FEATURES_ECX_VMX        BIT(5)
@@ -23,7 +24,8 @@
 #define STRUCTURED_ECX_OSPKE    BIT(4)
 #define AMD_ECX_SVM             BIT(2)
 #define AMD_ECX_SKINIT          BIT(12)
-#define AMD_8_EBX_INVLPGB       BIT(3) /* undefined in a guest unless the hypervisor shares its address-space IDs */
+#define AMD_8_EBX_INVLPGB       BIT(3) /* undefined in a guest unless the hypervisor shares its address-space IDs \
+                                        */
 
 static uint32_t signature_leaf; /* constant after cpuid_start */
 

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Logical IDs are the guest's to choose, each in its own CPU's APIC, which no other CPU can read. So each CPU notes its own when it writes it under the trap of the
- * APIC page (which is closed while CPUs start), and again at each NMI exit. */
+/* Logical IDs are the guest's to choose, each in its own CPU's APIC, which no other CPU can read. So each CPU
+ * notes its own when it writes it under the trap of the APIC page (which is closed while CPUs start), and
+ * again at each NMI exit. */
 #include "guest/destination.h"
 
 #include "core/apic.h"
 #include "guest/trap.h"
 
-#define LOGICAL_ID_SHIFT    24
-#define DFR_FLAT            0xfu /* in the destination format register's top four bits; 0: clusters of four */
-#define DFR_SHIFT           28
-#define CLUSTER_MASK        0xf0u
-#define MEMBER_MASK         0x0fu
-#define X2_CLUSTER_SHIFT    16u
-#define X2_CLUSTER_CPUS     16u
-#define X2_BROADCAST        0xffffffffu
+#define LOGICAL_ID_SHIFT      24
+#define DFR_FLAT              0xfu /* in the destination format register's top four bits; 0: clusters of four */
+#define DFR_SHIFT             28
+#define CLUSTER_MASK          0xf0u
+#define MEMBER_MASK           0x0fu
+#define X2_CLUSTER_SHIFT      16u
+#define X2_CLUSTER_CPUS       16u
+#define X2_BROADCAST          0xffffffffu
 #define MSI_DESTINATION_SHIFT 12
-#define MSI_LOGICAL         BIT(2)
+#define MSI_LOGICAL           BIT(2)
 
 static bool matches_x2(const struct vcpu *vcpu, uint32_t destination, bool logical)
 {
@@ -24,7 +25,8 @@ static bool matches_x2(const struct vcpu *vcpu, uint32_t destination, bool logic
         return true;
     if (!logical)
         return id == destination;
-    return destination >> X2_CLUSTER_SHIFT == id / X2_CLUSTER_CPUS && (destination >> (id % X2_CLUSTER_CPUS) & 1);
+    return destination >> X2_CLUSTER_SHIFT == id / X2_CLUSTER_CPUS &&
+           (destination >> (id % X2_CLUSTER_CPUS) & 1);
 }
 
 bool destination_matches(const struct vcpu *vcpu, uint32_t destination, bool logical)
@@ -46,7 +48,8 @@ void destination_note(struct vcpu *vcpu)
     if (apic_is_x2())
         return;
     __atomic_store_n(&vcpu->logical_id, (uint8_t)(apic_read(APIC_LDR) >> LOGICAL_ID_SHIFT), __ATOMIC_RELAXED);
-    __atomic_store_n(&vcpu->destination_format, (uint8_t)(apic_read(APIC_DFR) >> DFR_SHIFT), __ATOMIC_RELAXED);
+    __atomic_store_n(&vcpu->destination_format, (uint8_t)(apic_read(APIC_DFR) >> DFR_SHIFT),
+                     __ATOMIC_RELAXED);
 }
 
 unsigned cpu_of_message(uint64_t msi_address)

@@ -7,7 +7,8 @@
 
 #define DESTINATION_BROADCAST_8 0xffu
 
-/* True when the destination field names this CPU: its APIC ID, or (logical) a bit or cluster of its logical ID. */
+/* True when the destination field names this CPU: its APIC ID, or (logical) a bit or cluster of its logical
+ * ID. */
 bool destination_matches(const struct vcpu *vcpu, uint32_t destination, bool logical);
 
 /* Notes the logical ID that this CPU's APIC has now. */

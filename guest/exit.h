@@ -27,7 +27,8 @@ struct nested_fault {
 };
 void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault);
 
-/* Gives the vCPU, which runs this code, the access to a page that all vCPUs have: none to the block, to trapped regions and watched pages. */
+/* Gives the vCPU, which runs this code, the access to a page that all vCPUs have: none to the block, to
+ * trapped regions and watched pages. */
 void mmio_page_restore(struct vcpu *vcpu, uint64_t page);
 
 /* How often the guest touched the hypervisor's block. */
@@ -37,7 +38,8 @@ void exit_nmi(struct vcpu *vcpu);
 void exit_init(struct vcpu *vcpu);
 void exit_iret(struct vcpu *vcpu);
 
-/* #DB while one instruction is stepped; another exception, which the instruction raised and the back end then delivers. */
+/* #DB while one instruction is stepped; another exception, which the instruction raised and the back end then
+ * delivers. */
 void exit_step(struct vcpu *vcpu);
 void exit_step_fault(struct vcpu *vcpu);
 

@@ -48,7 +48,8 @@ static enum nested_access rightful_access(uint64_t page)
     return apic_page_is(page) ? apic_page_access() : NESTED_ALL;
 }
 
-/* Brings pages to what the tables say, on all CPUs. Another CPU may change the tables meanwhile: whoever changes them last finds it so here, or comes after. */
+/* Brings pages to what the tables say, on all CPUs. Another CPU may change the tables meanwhile: whoever
+ * changes them last finds it so here, or comes after. */
 static bool apply(uint64_t base, uint64_t length)
 {
     for (uint64_t page = base; page < base + length; page += PAGE_SIZE) {
@@ -194,7 +195,8 @@ static uint64_t register_value(const struct emulation *e)
 
 static uint64_t source_value(const struct emulation *e)
 {
-    return decode_extend(e->op.has_immediate ? e->op.immediate : register_value(e), e->op.access_bytes, false);
+    return decode_extend(e->op.has_immediate ? e->op.immediate : register_value(e), e->op.access_bytes,
+                         false);
 }
 
 static void set_register(const struct emulation *e, uint64_t value)
@@ -247,7 +249,8 @@ static void advance(const struct emulation *e, enum gpr reg)
     e->vcpu->gpr[reg] = decode_merge(e->vcpu->gpr[reg], e->vcpu->gpr[reg] + step, e->op.address_bytes, false);
 }
 
-/* The operand of MOVS that is not the trapped one: ordinary memory, by the guest's own tables and privilege. */
+/* The operand of MOVS that is not the trapped one: ordinary memory, by the guest's own tables and privilege.
+ */
 static bool other_operand(const struct emulation *e, bool is_destination, uint64_t *value)
 {
     enum segment segment = is_destination ? SEGMENT_ES : e->op.segment;
@@ -255,7 +258,8 @@ static bool other_operand(const struct emulation *e, bool is_destination, uint64
     struct walk at;
     bool flat = walk_decode_mode(e->vcpu) == DECODE_64 && segment != SEGMENT_FS && segment != SEGMENT_GS;
     uint64_t linear = offset + (flat ? 0 : vcpu_segment(e->vcpu, segment).base);
-    if (!walk_linear(e->vcpu, linear, &at) || (vcpu_cpl(e->vcpu) == 3 && !at.user) || (is_destination && !at.writable))
+    if (!walk_linear(e->vcpu, linear, &at) || (vcpu_cpl(e->vcpu) == 3 && !at.user) ||
+        (is_destination && !at.writable))
         return false;
     if ((linear & PAGE_MASK) + e->op.access_bytes > PAGE_SIZE)
         return false;
@@ -263,7 +267,8 @@ static bool other_operand(const struct emulation *e, bool is_destination, uint64
                           : guest_memory_read(at.physical, value, e->op.access_bytes);
 }
 
-/* One round of STOS or MOVS; with a REP prefix the instruction comes back for the next. Returns true when it is finished. */
+/* One round of STOS or MOVS; with a REP prefix the instruction comes back for the next. Returns true when it
+ * is finished. */
 static bool emulate_string(const struct emulation *e, bool write, bool *failed)
 {
     uint64_t count = decode_extend(e->vcpu->gpr[RCX], e->op.address_bytes, false);
@@ -293,7 +298,7 @@ static bool emulate_string(const struct emulation *e, bool write, bool *failed)
 
 static void refuse(const struct emulation *e)
 {
-    log_line("cpu %u: an access to a trapped page at %llx that is not emulated", e->vcpu->cpu->index,
+    log_limited("cpu %u: an access to a trapped page at %llx that is not emulated", e->vcpu->cpu->index,
              (unsigned long long)e->address);
     vcpu_inject(e->vcpu, EXCEPTION_GP, 0);
 }
@@ -305,7 +310,8 @@ static void emulate(struct vcpu *vcpu, const struct mmio_region *region, const s
     size_t size = walk_fetch(vcpu, bytes);
     bool failed = false;
     step_abandon(vcpu); /* this instruction is done here after all */
-    if (fault->fetch || fault->during_walk || vcpu_injection_due(vcpu) || !decode(bytes, size, walk_decode_mode(vcpu), &e.op) ||
+    if (fault->fetch || fault->during_walk || vcpu_injection_due(vcpu) ||
+        !decode(bytes, size, walk_decode_mode(vcpu), &e.op) ||
         fault->address - region->base + e.op.access_bytes > region->length) {
         refuse(&e);
         return;
@@ -329,7 +335,7 @@ static void touch_block(struct vcpu *vcpu, const struct nested_fault *fault)
     count_exit(vcpu, EXIT_BLOCK_ACCESS);
     uint64_t count = __atomic_add_fetch(&blocked, 1, __ATOMIC_RELAXED);
     if (count <= BLOCKED_LOGGED)
-        log_line("cpu %u: the guest %s the hypervisor's memory at %llx", vcpu->cpu->index,
+        log_limited("cpu %u: the guest %s the hypervisor's memory at %llx", vcpu->cpu->index,
                  fault->write ? "writes" : "reads", (unsigned long long)fault->address);
     memset(vcpu->scratch_page, 0xff, PAGE_SIZE);
     if (!step_over_page(vcpu, fault->address & ~PAGE_MASK, physical_of(vcpu->scratch_page)))
@@ -360,7 +366,7 @@ void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
     } else if (nested_reaches(fault->address)) {
         vcpu_flush(vcpu); /* the page was released meanwhile: again */
     } else {
-        log_line("cpu %u: the guest uses address %llx, which is beyond the machine's", vcpu->cpu->index,
+        log_limited("cpu %u: the guest uses address %llx, which is beyond the machine's", vcpu->cpu->index,
                  (unsigned long long)fault->address);
         vcpu_inject(vcpu, EXCEPTION_GP, 0);
     }

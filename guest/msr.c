@@ -29,14 +29,16 @@ static bool write_absent(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return false;
 }
 
-/* For registers whose change could reach the hypervisor: a write of what is there is harmless, any other vanishes. */
+/* For registers whose change could reach the hypervisor: a write of what is there is harmless, any other
+ * vanishes. */
 static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     uint64_t now;
     if (!msr_read_safe(msr, &now))
         return false;
     if (now != value)
-        log_line("cpu %u: a write of %llx to MSR %x is ignored", vcpu->cpu->index, (unsigned long long)value, msr);
+        log_limited("cpu %u: a write of %llx to MSR %x is ignored", vcpu->cpu->index, (unsigned long long)value,
+                 msr);
     return true;
 }
 
@@ -44,12 +46,14 @@ static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 #define HWCR_BOOST_OFF       BIT(25)
 #define HWCR_COUNT_RETIRED   BIT(30)
 
-/* Of the hardware configuration register the guest has what concerns its own speed and machine-check tests; not the locks, nor what INVD does. */
+/* Of the hardware configuration register the guest has what concerns its own speed and machine-check tests;
+ * not the locks, nor what INVD does. */
 static bool write_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     const uint64_t own = HWCR_MC_STATUS_WRITE | HWCR_BOOST_OFF | HWCR_COUNT_RETIRED;
     uint64_t now;
-    if (!msr_read_safe(msr, &now) || ((value ^ now) & own && !msr_write_safe(msr, (now & ~own) | (value & own))))
+    if (!msr_read_safe(msr, &now) ||
+        ((value ^ now) & own && !msr_write_safe(msr, (now & ~own) | (value & own))))
         return false;
     return write_ignored(vcpu, msr, value);
 }
@@ -58,7 +62,7 @@ static bool write_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 static bool write_microcode(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     (void)value;
-    log_line("cpu %u: a microcode update through MSR %x is ignored", vcpu->cpu->index, msr);
+    log_limited("cpu %u: a microcode update through MSR %x is ignored", vcpu->cpu->index, msr);
     return true;
 }
 
@@ -76,7 +80,7 @@ static bool read_efer(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 #define EFER_INTWB   BIT(18)
 #define EFER_UAIE    BIT(20)
 /* What some CPUs have and others do not. */
-#define EFER_OPTIONAL                                                                                                  \
+#define EFER_OPTIONAL                                                                                        \
     (EFER_NXE | EFER_LMSLE | EFER_FFXSR | EFER_TCE | EFER_MCOMMIT | EFER_INTWB | EFER_UAIE | EFER_AIBRSE)
 #define EFER_WRITABLE (EFER_SCE | EFER_LME | EFER_OPTIONAL)
 
@@ -107,7 +111,8 @@ static bool write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     uint64_t now = msr_read(MSR_APIC_BASE);
     if ((value ^ now) & (APIC_BASE_ADDRESS | APIC_BASE_ENABLE | APIC_BASE_BSP)) {
-        log_line("cpu %u: moving or disabling the APIC (%llx) is refused", vcpu->cpu->index, (unsigned long long)value);
+        log_limited("cpu %u: moving or disabling the APIC (%llx) is refused", vcpu->cpu->index,
+                 (unsigned long long)value);
         return false;
     }
     return msr_write_safe(msr, value);
@@ -139,18 +144,21 @@ static bool write_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
         mask = value;
     else
         base = value;
-    /* The smaller bits are left out: a range that lies inside the block covers some of it whatever they are. */
+    /* The smaller bits are left out: a range that lies inside the block covers some of it whatever they are.
+     */
     uint64_t bits = mask & PTE_ADDRESS & ~(CORE_BLOCK_ALIGN - 1);
-    for (uint64_t at = h->block_base; (mask & MTRR_VALID) && at < h->block_base + h->block_length; at += CORE_BLOCK_ALIGN)
+    for (uint64_t at = h->block_base; (mask & MTRR_VALID) && at < h->block_base + h->block_length;
+         at += CORE_BLOCK_ALIGN)
         if ((at & bits) == (base & bits)) {
-            log_line("cpu %u: an MTRR over the hypervisor's memory is ignored", vcpu->cpu->index);
+            log_limited("cpu %u: an MTRR over the hypervisor's memory is ignored", vcpu->cpu->index);
             return true;
         }
     return msr_write_safe(msr, value);
 }
 
-/* Switching the MTRRs off, or the default type, could make the hypervisor's memory uncached under its feet. An operating system that switches them off while it
- * changes others has its caches off meanwhile, so it sees no difference. */
+/* Switching the MTRRs off, or the default type, could make the hypervisor's memory uncached under its feet.
+ * An operating system that switches them off while it changes others has its caches off meanwhile, so it sees
+ * no difference. */
 static bool write_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     uint64_t now;
@@ -160,9 +168,10 @@ static bool write_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 }
 
 #define MTRR_VARIABLE_LAST (MSR_MTRR_VAR_BASE + 2 * 10 - 1)
-/* The banks of the scalable machine check architecture, beyond what permission maps cover; operating systems stop when they cannot be written. */
-#define MSR_AMD_BANK_FIRST 0xc0002000u
-#define MSR_AMD_BANK_LAST  0xc0002fffu
+/* The banks of the scalable machine check architecture, beyond what permission maps cover; operating systems
+ * stop when they cannot be written. */
+#define MSR_AMD_BANK_FIRST    0xc0002000u
+#define MSR_AMD_BANK_LAST     0xc0002fffu
 #define MSR_INTEL_TRACE_FIRST 0x560u
 #define MSR_INTEL_TRACE_LAST  0x58fu
 
@@ -219,7 +228,8 @@ void exit_msr_read(struct vcpu *vcpu)
     skip_known(vcpu, opcode, sizeof opcode);
 }
 
-/* An MSR that exits without a rule lies outside the ranges that the bitmap covers: nothing that Shoji knows, so nothing that may be written. */
+/* An MSR that exits without a rule lies outside the ranges that the bitmap covers: nothing that Shoji knows,
+ * so nothing that may be written. */
 void exit_msr_write(struct vcpu *vcpu)
 {
     uint32_t msr = (uint32_t)vcpu->gpr[RCX];

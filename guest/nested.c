@@ -6,12 +6,12 @@
 #include "core/spinlock.h"
 #include "lib/strings.h"
 
-#define LEVEL_SHIFT(level) (PAGE_SHIFT + 9 * (level))
-#define LEVEL_BYTES(level) (1ull << LEVEL_SHIFT(level))
+#define LEVEL_SHIFT(level)          (PAGE_SHIFT + 9 * (level))
+#define LEVEL_BYTES(level)          (1ull << LEVEL_SHIFT(level))
 #define LEVEL_INDEX(address, level) ((address) >> LEVEL_SHIFT(level) & (TABLE_ENTRIES - 1))
-#define LEVEL_TOP   3u
-#define ADDRESS_BITS 48u /* of four levels */
-#define OWN_COPY    BIT(52) /* ignored by both NPT and EPT: this table belongs to one vCPU */
+#define LEVEL_TOP                   3u
+#define ADDRESS_BITS                48u     /* of four levels */
+#define OWN_COPY                    BIT(52) /* ignored by both NPT and EPT: this table belongs to one vCPU */
 
 static const struct nested_format *format; /* constant after nested_start, like the next three */
 static struct handoff_range block;
@@ -49,7 +49,8 @@ static uint64_t leaf(uint64_t address, unsigned level)
     return address | format->leaf | (level ? format->large : 0);
 }
 
-/* Fills [start, end) of the shared tables with the largest pages that do not touch the block. `table` is one of `level`. */
+/* Fills [start, end) of the shared tables with the largest pages that do not touch the block. `table` is one
+ * of `level`. */
 static bool fill(uint64_t *table, unsigned level, uint64_t start, uint64_t end)
 {
     for (uint64_t at = start; at < end; at += LEVEL_BYTES(level)) {
@@ -87,7 +88,8 @@ bool nested_attach(struct vcpu *vcpu)
     return true;
 }
 
-/* Makes the table below this entry the vCPU's own: a copy of the shared one, or the pieces of a large page. */
+/* Makes the table below this entry the vCPU's own: a copy of the shared one, or the pieces of a large page.
+ */
 static uint64_t *own_table(uint64_t *entry, unsigned level)
 {
     uint64_t old = *entry;
@@ -138,8 +140,8 @@ bool nested_set(struct vcpu *vcpu, uint64_t page, uint64_t target, enum nested_a
     return done;
 }
 
-/* Waits until every CPU that is in the guest has left it once. A CPU in the hypervisor looks before it enters again, so nobody waits for one that may
- * wait for us. */
+/* Waits until every CPU that is in the guest has left it once. A CPU in the hypervisor looks before it enters
+ * again, so nobody waits for one that may wait for us. */
 static void wait_for_others(uint64_t wanted)
 {
     struct vcpu *self = this_vcpu();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where an NMI came from cannot be read anywhere, and two that come together are one. So at each NMI exit every source that Shoji knows is looked at: requests
- * of other CPUs, queues of mediated devices, the guest's performance counters. An NMI that none of them explains is the guest's, unless it may be the echo of
+/* Where an NMI came from cannot be read anywhere, and two that come together are one. So at each NMI exit
+ * every source that Shoji knows is looked at: requests of other CPUs, queues of mediated devices, the guest's
+ * performance counters. An NMI that none of them explains is the guest's, unless it may be the echo of
  * something that was taken before its own NMI arrived. */
 #include "guest/nmi.h"
 
@@ -94,7 +95,8 @@ unsigned nmi_sweep(struct vcpu *vcpu)
     return taken;
 }
 
-/* Each CPU that asked something sends an NMI of its own, also when what it asked is taken with the request of another. */
+/* Each CPU that asked something sends an NMI of its own, also when what it asked is taken with the request of
+ * another. */
 static void note_kicks(struct vcpu *vcpu)
 {
     uint32_t kicks = __atomic_load_n(&vcpu->kicks, __ATOMIC_ACQUIRE);

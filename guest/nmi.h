@@ -17,8 +17,8 @@ unsigned nmi_sweep(struct vcpu *vcpu);
 /* Takes what other CPUs asked of this one; false when nothing was asked. */
 bool requests_take(struct vcpu *vcpu);
 
-/* The last thing before the guest is entered: takes what is still asked, and marks the CPU as in the guest. A request that comes later finds it so, and its
- * NMI brings the CPU back. */
+/* The last thing before the guest is entered: takes what is still asked, and marks the CPU as in the guest. A
+ * request that comes later finds it so, and its NMI brings the CPU back. */
 void requests_settle(struct vcpu *vcpu);
 
 #endif

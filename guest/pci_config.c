@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PCI configuration space as the guest sees it: ports CF8h and CFCh wholly, and of the memory-mapped window the pages of mediated functions and of what could move
- * them or the window. Bus numbers of bridges stay as the firmware set them, so that an address keeps meaning the same function. */
+/* PCI configuration space as the guest sees it: ports CF8h and CFCh wholly, and of the memory-mapped window
+ * the pages of mediated functions and of what could move them or the window. Bus numbers of bridges stay as
+ * the firmware set them, so that an address keeps meaning the same function. */
 #include "guest/pci_config.h"
 
 #include "core/cpu.h"
@@ -27,12 +28,14 @@ struct window_page {
     struct mmio_region region;
 };
 
-static struct pci_trap *traps[TRAPS_MAX]; /* constant once the first CPU runs, like all here but the address */
+static struct pci_trap
+    *traps[TRAPS_MAX]; /* constant once the first CPU runs, like all here but the address */
 static unsigned trap_count;
 static struct window_page pages[TRAPS_MAX];
 static unsigned page_count;
 static const struct handoff_acpi *acpi;
-static uint32_t address_port; /* what the guest last wrote to CF8h; the guest serialises its use, as on hardware */
+static uint32_t
+    address_port; /* what the guest last wrote to CF8h; the guest serialises its use, as on hardware */
 
 static bool same(struct pci_address a, struct pci_address b)
 {
@@ -59,7 +62,8 @@ static const struct frozen {
     uint8_t offset, bytes;
 } frozen[] = {
     {0x00, 0, 0x0600, 0x60, 8}, /* PCIEXBAR of host bridges: the window's base, enable and length */
-    {0x1f, 0, 0x0601, 0x40, 8}, /* PMBASE and ACPI_CNTL of LPC bridges: the port that puts the machine to sleep */
+    {0x1f, 0, 0x0601, 0x40,
+     8}, /* PMBASE and ACPI_CNTL of LPC bridges: the port that puts the machine to sleep */
     {0x1f, 2, 0x0580, 0x40, 8}, /* the same, ABASE and ACTL, of a power management controller */
     {0x01, 3, 0x0680, 0x40, 4}, /* PMBA of PIIX4, and PMREGMISC, which enables it */
     {0x01, 3, 0x0680, 0x80, 1},
@@ -73,7 +77,8 @@ static struct pci_address address_of(const struct frozen *f)
 static bool is_present(const struct frozen *f)
 {
     struct pci_address at = address_of(f);
-    return (pci_read(at, 0, 2) & 0xffff) == VENDOR_INTEL && (pci_read(at, CLASS_WORD, 2) & 0xffff) == f->class;
+    return (pci_read(at, 0, 2) & 0xffff) == VENDOR_INTEL &&
+           (pci_read(at, CLASS_WORD, 2) & 0xffff) == f->class;
 }
 
 /* Registers that place the bus topology, the window or the sleep port. */
@@ -111,7 +116,8 @@ static void guest_write(struct pci_address at, unsigned offset, unsigned bytes, 
         uint32_t now = pci_read(at, offset & ~3u, 4);
         uint32_t shift = 8 * (offset & 3), mask = bytes == 4 ? ~0u : (1u << 8 * bytes) - 1;
         if ((now >> shift & mask) != (value & mask))
-            log_line("a change of PCI %02x:%02x.%u register %x is ignored", at.bus, at.device, at.function, offset);
+            log_limited("a change of PCI %02x:%02x.%u register %x is ignored", at.bus, at.device, at.function,
+                     offset);
         if (!ranges_overlap(offset, bytes, BUS_NUMBERS + BUS_NUMBERS_BYTES, 1) || !is_bridge(at))
             return;
         /* The byte beside the bus numbers is the latency timer, which is the guest's. */
@@ -190,7 +196,8 @@ static bool trap_window_page(struct pci_address at)
         if (page_count == TRAPS_MAX)
             return false;
         struct window_page *page = &pages[page_count++];
-        uint64_t base = w->base + ((uint64_t)at.bus << 20 | (uint64_t)at.device << 15 | (uint64_t)at.function << 12);
+        uint64_t base =
+            w->base + ((uint64_t)at.bus << 20 | (uint64_t)at.device << 15 | (uint64_t)at.function << 12);
         page->address = at;
         page->region = (struct mmio_region){base, PAGE_SIZE, window_access, page};
         if (!mmio_trap(&page->region))

@@ -28,7 +28,8 @@ void port_pass(uint16_t port, unsigned bytes, bool write, uint32_t *value)
         *value = port_read(port, bytes);
 }
 
-/* The rule for any of the access's ports: a wide access that only ends in a trapped range must not slip in. */
+/* The rule for any of the access's ports: a wide access that only ends in a trapped range must not slip in.
+ */
 static const struct port_rule *rule_of(uint16_t port, unsigned bytes)
 {
     for (const struct port_rule *r = rules; r < rules + rule_count; r++)
@@ -37,8 +38,8 @@ static const struct port_rule *rule_of(uint16_t port, unsigned bytes)
     return NULL;
 }
 
-static void access_ports(struct vcpu *vcpu, const struct port_rule *rule, uint16_t port, unsigned bytes, bool write,
-                         uint32_t *value)
+static void access_ports(struct vcpu *vcpu, const struct port_rule *rule, uint16_t port, unsigned bytes,
+                         bool write, uint32_t *value)
 {
     if (rule)
         rule->access(vcpu, port, bytes, write, value);
@@ -46,7 +47,8 @@ static void access_ports(struct vcpu *vcpu, const struct port_rule *rule, uint16
         port_pass(port, bytes, write, value);
 }
 
-/* An access that is only in part in a trapped range: each byte by the rule of its own port, as a narrow device would see it. */
+/* An access that is only in part in a trapped range: each byte by the rule of its own port, as a narrow
+ * device would see it. */
 static void access_bytewise(struct vcpu *vcpu, const struct port_access *access, uint32_t *value)
 {
     uint32_t result = 0;
@@ -64,7 +66,7 @@ void exit_port(struct vcpu *vcpu, const struct port_access *access)
     const struct port_rule *rule = rule_of(access->port, access->bytes);
     count_exit(vcpu, EXIT_PORT);
     if (access->string) {
-        log_line("cpu %u: string I/O on trapped port %x is refused", vcpu->cpu->index, access->port);
+        log_limited("cpu %u: string I/O on trapped port %x is refused", vcpu->cpu->index, access->port);
         vcpu_inject(vcpu, EXCEPTION_GP, 0);
         return;
     }

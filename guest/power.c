@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ways out: reset, power-off and sleep. Before the first two every secret is forgotten, because memory outlives a warm reset; sleep is refused, because the
- * hypervisor would not wake up with the machine. */
+/* The ways out: reset, power-off and sleep. Before the first two every secret is forgotten, because memory
+ * outlives a warm reset; sleep is refused, because the hypervisor would not wake up with the machine. */
 #include "guest/power.h"
 
 #include "core/log.h"
@@ -33,7 +33,7 @@ static uint8_t cmos_index;              /* one byte, last writer wins, as in the
 
 static void forget(const char *why)
 {
-    log_line("%s: keys are wiped", why);
+    log_limited("%s: keys are wiped", why);
     stop_all();
 }
 
@@ -98,7 +98,8 @@ static void sleep_control(struct vcpu *vcpu, uint16_t port, unsigned bytes, bool
     if (write && (word & SLEEP_ENABLE)) {
         uint8_t type = word >> SLEEP_TYPE_SHIFT & SLEEP_TYPE_MASK;
         if (!(acpi->sleep_type_known & KNOWS_S5) || type != acpi->s5_type) {
-            log_line("cpu %u: sleep (type %u) is refused: this version does not survive it", vcpu->cpu->index, type);
+            log_limited("cpu %u: sleep (type %u) is refused: this version does not survive it", vcpu->cpu->index,
+                     type);
             return;
         }
         forget("power-off");
@@ -118,7 +119,8 @@ bool power_start(const struct handoff_acpi *tables)
                 ports_trap((struct port_rule){PORT_FAST_RESET, 1, fast_reset}) &&
                 ports_trap((struct port_rule){PORT_CMOS_INDEX, 2, cmos}) && trap_sleep(acpi->pm1a_control) &&
                 trap_sleep(acpi->pm1b_control);
-    bool own_register = acpi->reset_is_port && acpi->reset_register && acpi->reset_register != PORT_RESET_CONTROL;
+    bool own_register =
+        acpi->reset_is_port && acpi->reset_register && acpi->reset_register != PORT_RESET_CONTROL;
     if (done && own_register)
         done = ports_trap((struct port_rule){(uint16_t)acpi->reset_register, 1, reset_register});
     return done;

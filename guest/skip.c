@@ -14,6 +14,6 @@ void skip_known(struct vcpu *vcpu, const uint8_t *opcode, size_t opcode_bytes)
         return;
     }
     /* Another CPU changed the instruction under this one, or it lies where nothing can be read. */
-    log_line("cpu %u: an instruction that exited is not there any more", vcpu->cpu->index);
+    log_limited("cpu %u: an instruction that exited is not there any more", vcpu->cpu->index);
     vcpu_inject(vcpu, EXCEPTION_GP, 0);
 }

@@ -74,8 +74,8 @@ void startup_take_init(struct vcpu *vcpu)
     log_line("cpu %u: started at vector %02x", vcpu->cpu->index, (unsigned)vector);
 }
 
-/* INIT: the sender goes on once the target has taken it, as start-up code that follows expects. It does not wait when it is to take an INIT itself: two CPUs
- * that send each other one would wait for ever. */
+/* INIT: the sender goes on once the target has taken it, as start-up code that follows expects. It does not
+ * wait when it is to take an INIT itself: two CPUs that send each other one would wait for ever. */
 static void send_init(struct vcpu *sender, struct vcpu *target)
 {
     uint32_t before = __atomic_load_n(&target->inits_taken, __ATOMIC_ACQUIRE);
@@ -95,10 +95,12 @@ static void send_startup(struct vcpu *target, uint8_t vector)
     uint32_t none = SIPI_NONE;
     if (__atomic_load_n(&target->state, __ATOMIC_ACQUIRE) != VCPU_WAIT_FOR_SIPI)
         return;
-    __atomic_compare_exchange_n(&target->sipi_vector, &none, vector, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    __atomic_compare_exchange_n(&target->sipi_vector, &none, vector, false, __ATOMIC_ACQ_REL,
+                                __ATOMIC_ACQUIRE);
 }
 
-static bool is_target(const struct vcpu *sender, const struct vcpu *vcpu, uint32_t command, uint32_t destination)
+static bool is_target(const struct vcpu *sender, const struct vcpu *vcpu, uint32_t command,
+                      uint32_t destination)
 {
     switch (command & ICR_SHORTHAND) {
     case ICR_SELF:

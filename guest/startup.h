@@ -5,8 +5,9 @@
 
 #include "guest/vcpu.h"
 
-/* An interrupt command that the guest wrote. `destination` is the ICR's destination field (8 bits on xAPIC, 32 on x2APIC). INIT, start-up and NMI commands
- * are done in software; every other one is given to the APIC by `send`. Returns true when it was done here. */
+/* An interrupt command that the guest wrote. `destination` is the ICR's destination field (8 bits on xAPIC,
+ * 32 on x2APIC). INIT, start-up and NMI commands are done in software; every other one is given to the APIC
+ * by `send`. Returns true when it was done here. */
 bool startup_command(struct vcpu *vcpu, uint32_t command, uint32_t destination);
 
 /* Puts this CPU into its INIT state and waits, in the hypervisor, for a start-up IPI. */

@@ -9,7 +9,8 @@ struct status_source {
     /* Fills in the index-th volume of the hand-off; any CPU, takes no lock. */
     void (*volume)(unsigned index, struct status_volume *out);
 };
-#define STATUS_SOURCE(ident, function) \
-    static const struct status_source ident __attribute__((used, section("status_sources"))) = {.volume = function}
+#define STATUS_SOURCE(ident, function)                                                                       \
+    static const struct status_source ident                                                                  \
+        __attribute__((used, section("status_sources"))) = {.volume = function}
 
 #endif

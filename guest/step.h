@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One guest instruction runs natively while a page that is otherwise absent is mapped for this CPU; then the page goes away again. Any instruction will do:
- * nothing is decoded. */
+/* One guest instruction runs natively while a page that is otherwise absent is mapped for this CPU; then the
+ * page goes away again. Any instruction will do: nothing is decoded. */
 #ifndef SHOJI_GUEST_STEP_H
 #define SHOJI_GUEST_STEP_H
 
 #include "guest/vcpu.h"
 
-/* Shows `target` at `page` for the next instruction. Several pages add up. False when it cannot be done (too many pages, or an event is under way). */
+/* Shows `target` at `page` for the next instruction. Several pages add up. False when it cannot be done (too
+ * many pages, or an event is under way). */
 bool step_over_page(struct vcpu *vcpu, uint64_t page, uint64_t target) must_check;
 
 /* Lets the IRET that the CPU stands at complete, to know when NMIs are open again. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a mediated device asks of the guest's side: register pages, ports and PCI functions to be trapped, completions to be claimed from NMIs, vectors to
- * be raised. Handlers run on the CPU whose guest made the access, with no lock held; any number of CPUs may be in them at once. Every function here may be
- * called with locks of the caller's held, and from inside a handler: none waits for another CPU to leave the hypervisor. */
+/* What a mediated device asks of the guest's side: register pages, ports and PCI functions to be trapped,
+ * completions to be claimed from NMIs, vectors to be raised. Handlers run on the CPU whose guest made the
+ * access, with no lock held; any number of CPUs may be in them at once. Every function here may be called
+ * with locks of the caller's held, and from inside a handler: none waits for another CPU to leave the
+ * hypervisor. */
 #ifndef SHOJI_GUEST_TRAP_H
 #define SHOJI_GUEST_TRAP_H
 
@@ -12,9 +14,10 @@
 
 struct mmio_access {
     uint64_t address; /* guest-physical */
-    uint8_t bytes;    /* 1, 2, 4, 8; never crosses an 8-byte boundary of the region unless the guest's access did */
+    uint8_t
+        bytes; /* 1, 2, 4, 8; never crosses an 8-byte boundary of the region unless the guest's access did */
     bool write;
-    uint64_t value;   /* written value; for a read the handler sets it */
+    uint64_t value; /* written value; for a read the handler sets it */
 };
 
 struct mmio_region {
@@ -23,13 +26,15 @@ struct mmio_region {
     void *owner;
 };
 
-/* Traps a region from now on, on all CPUs. The structure stays the caller's and must live until it is removed. */
+/* Traps a region from now on, on all CPUs. The structure stays the caller's and must live until it is
+ * removed. */
 bool mmio_trap(struct mmio_region *region) must_check;
 void mmio_release(struct mmio_region *region);
 
 /* ---- Completion pages (polled or pin-interrupt queues) ---- */
 
-/* A page of guest RAM whose every access first calls `before`; then the guest's instruction runs natively on the page. */
+/* A page of guest RAM whose every access first calls `before`; then the guest's instruction runs natively on
+ * the page. */
 struct watched_page {
     uint64_t address; /* page aligned guest RAM */
     void (*before)(void *owner);
@@ -40,8 +45,9 @@ void page_unwatch(struct watched_page *page);
 
 /* ---- PCI configuration space ---- */
 
-/* The function's owner sees each configuration access of the guest, split to at most 4 bytes, naturally aligned. It answers reads in *value and does
- * writes itself with pci_read/pci_write of core/pci.h. Accesses to other functions do not come here. */
+/* The function's owner sees each configuration access of the guest, split to at most 4 bytes, naturally
+ * aligned. It answers reads in *value and does writes itself with pci_read/pci_write of core/pci.h. Accesses
+ * to other functions do not come here. */
 struct pci_trap {
     struct pci_address address;
     void (*read)(void *owner, unsigned offset, unsigned bytes, uint32_t *value);
@@ -52,16 +58,17 @@ bool pci_trap(struct pci_trap *trap) must_check;
 
 /* ---- Completions ---- */
 
-/* Asked at each NMI exit, on the CPU that took it: "is one of yours here?" Sweeps all queues whose messages are aimed at this CPU, shows their
- * completions to the guest and raises its vectors. Returns the number of completions taken. */
+/* Asked at each NMI exit, on the CPU that took it: "is one of yours here?" Sweeps all queues whose messages
+ * are aimed at this CPU, shows their completions to the guest and raises its vectors. Returns the number of
+ * completions taken. */
 struct nmi_claim {
     unsigned (*sweep)(void *owner, unsigned cpu);
     void *owner;
 };
 bool nmi_claim(struct nmi_claim *claim) must_check;
 
-/* The index (0 .. cpus - 1) of the CPU that runs this code, and of the one that a message's destination names (physical or logical, the lowest that
- * matches; CPU 0 when none does). */
+/* The index (0 .. cpus - 1) of the CPU that runs this code, and of the one that a message's destination names
+ * (physical or logical, the lowest that matches; CPU 0 when none does). */
 unsigned this_cpu_index(void);
 unsigned cpu_of_message(uint64_t msi_address);
 
@@ -69,7 +76,8 @@ unsigned cpu_of_message(uint64_t msi_address);
 uint64_t nmi_message_address(unsigned cpu);
 uint32_t nmi_message_data(void);
 
-/* Raises a guest's vector (16-255) on the local APIC of this CPU; on another CPU. The guest's own ICR is not disturbed. */
+/* Raises a guest's vector (16-255) on the local APIC of this CPU; on another CPU. The guest's own ICR is not
+ * disturbed. */
 void vector_raise(uint8_t vector);
 void vector_raise_on(unsigned cpu, uint8_t vector);
 

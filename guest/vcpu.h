@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One CPU of the guest, as the common handlers see it. What differs between AMD and Intel stands behind the functions at the end, which guest/svm/
- * (and guest/vmx/) implement. */
+/* One CPU of the guest, as the common handlers see it. What differs between AMD and Intel stands behind the
+ * functions at the end, which guest/svm/ (and guest/vmx/) implement. */
 #ifndef SHOJI_GUEST_VCPU_H
 #define SHOJI_GUEST_VCPU_H
 
@@ -14,17 +14,18 @@ enum vcpu_state { VCPU_ABSENT = 0, VCPU_RUNNING = 1, VCPU_WAIT_FOR_SIPI = 2 };
 /* What another CPU wants of this one; set with vcpu_request, taken at the next exit. */
 enum vcpu_request {
     REQUEST_INIT = 1 << 0,
-    REQUEST_NMI = 1 << 1,       /* the guest sent it an NMI                     */
-    REQUEST_LOOK = 1 << 2,      /* nested translations changed: see nested_generation */
+    REQUEST_NMI = 1 << 1,  /* the guest sent it an NMI                     */
+    REQUEST_LOOK = 1 << 2, /* nested translations changed: see nested_generation */
 };
 
-#define SIPI_NONE 0x100u
+#define SIPI_NONE      0x100u
 #define STEP_PAGES_MAX 4
 
-/* Owned by its CPU, but for `requests`, `sipi_vector`, `kicks`, `kicks_in_flight` and `last_kick`, which other CPUs write (atomically), and the counters, the APIC's
- * identities and `inits_taken`, which any reads. */
+/* Owned by its CPU, but for `requests`, `sipi_vector`, `kicks`, `kicks_in_flight` and `last_kick`, which
+ * other CPUs write (atomically), and the counters, the APIC's identities and `inits_taken`, which any reads.
+ */
 struct vcpu {
-    uint64_t gpr[GPR_COUNT]; /* RAX and RSP too; run.S knows this offset */
+    uint64_t gpr[GPR_COUNT];          /* RAX and RSP too; run.S knows this offset */
     uint64_t control_area, host_area; /* physical; for run.S: VMCB and the host's own */
     uint64_t rip, rflags;
     struct cpu *cpu;
@@ -33,15 +34,16 @@ struct vcpu {
 
     uint32_t requests;
     uint32_t sipi_vector;
-    uint32_t inits_taken; /* how often: tells the sender of an INIT that it has arrived */
-    uint32_t kicks, kicks_in_flight; /* NMIs that other CPUs sent this one; of these, what the sender has not yet given to its APIC */
+    uint32_t inits_taken;            /* how often: tells the sender of an INIT that it has arrived */
+    uint32_t kicks, kicks_in_flight; /* NMIs that other CPUs sent this one; of these, what the sender has not
+                                        yet given to its APIC */
     uint64_t last_kick;              /* TSC when the last of them was sent */
-    bool in_guest; /* between the last look at the nested generation and the next exit */
+    bool in_guest;                   /* between the last look at the nested generation and the next exit */
     enum vcpu_state state;
     uint8_t logical_id, destination_format; /* of its xAPIC: LDR and DFR, by destination_note */
 
     /* NMIs (guest/nmi.c). */
-    bool nmi_blocked;         /* delivered, its IRET not yet seen               */
+    bool nmi_blocked; /* delivered, its IRET not yet seen               */
     bool nmi_pending;
     unsigned stale_nmis;      /* how many may still come whose cause was taken  */
     uint64_t stale_nmi_since; /* TSC                                            */
@@ -85,12 +87,14 @@ struct vcpu_segment {
 };
 
 uint64_t vcpu_cr(const struct vcpu *vcpu, enum control_register cr);
-uint64_t vcpu_efer(const struct vcpu *vcpu);   /* as the guest sees it: without SVME */
+uint64_t vcpu_efer(const struct vcpu *vcpu); /* as the guest sees it: without SVME */
 void vcpu_set_efer(struct vcpu *vcpu, uint64_t efer);
 unsigned vcpu_cpl(const struct vcpu *vcpu);
-struct vcpu_segment vcpu_segment(const struct vcpu *vcpu, unsigned segment); /* enum segment of lib/decode.h */
+struct vcpu_segment vcpu_segment(const struct vcpu *vcpu,
+                                 unsigned segment); /* enum segment of lib/decode.h */
 
-/* Moves past the instruction that was emulated, ends an interrupt shadow, and raises the #DB of a guest that single-steps. */
+/* Moves past the instruction that was emulated, ends an interrupt shadow, and raises the #DB of a guest that
+ * single-steps. */
 void vcpu_skip(struct vcpu *vcpu, unsigned length);
 
 /* Makes the guest take an exception before its next instruction. */

@@ -3,9 +3,9 @@
 
 #include "guest/memory.h"
 
-#define ENTRY_32_ADDRESS  0xfffff000ull
+#define ENTRY_32_ADDRESS    0xfffff000ull
 #define LARGE_4M_HIGH_SHIFT 13 /* PSE-36: bits 13-20 are address bits 32-39 */
-#define LARGE_4M_HIGH_BITS 0xffull
+#define LARGE_4M_HIGH_BITS  0xffull
 
 static bool read_entry(uint64_t address, unsigned bytes, uint64_t *entry)
 {

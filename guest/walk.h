@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guest's own page tables, walked in software (AMD APM 2 chapter 5), and the instruction that a CPU stands at. */
+/* The guest's own page tables, walked in software (AMD APM 2 chapter 5), and the instruction that a CPU
+ * stands at. */
 #ifndef SHOJI_GUEST_WALK_H
 #define SHOJI_GUEST_WALK_H
 
@@ -11,7 +12,8 @@ struct walk {
     bool writable, user;
 };
 
-/* Translates a linear address by the CPU's paging mode: none, 32-bit, PAE, 4 or 5 levels. False when it is not mapped. */
+/* Translates a linear address by the CPU's paging mode: none, 32-bit, PAE, 4 or 5 levels. False when it is
+ * not mapped. */
 bool walk_linear(const struct vcpu *vcpu, uint64_t linear, struct walk *out) must_check;
 
 enum decode_mode walk_decode_mode(const struct vcpu *vcpu);

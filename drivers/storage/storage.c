@@ -4,6 +4,7 @@
 #include "drivers/storage/storage.h"
 
 #include "core/log.h"
+#include "core/simd.h"
 #include "crypto/volume/sector.h"
 #include "drivers/storage/guard.h"
 #include "lib/strings.h"
@@ -47,8 +48,10 @@ bool storage_start(const struct handoff *handoff)
         if (from->block_bytes < UNIT_BYTES || from->sector_bytes > from->block_bytes || !from->lba_count ||
             __builtin_add_overflow(from->first_lba, from->lba_count, &end))
             return false;
-        if (!sector_key_set(&volume->key, from->key, from->key_bytes, from->sector_bytes) ||
-            !guard_set(&volume->guard, from))
+        simd_begin();
+        bool usable = sector_key_set(&volume->key, from->key, from->key_bytes, from->sector_bytes);
+        simd_end();
+        if (!usable || !guard_set(&volume->guard, from))
             return false;
         volume->pinned = *from;
         wipe(volume->pinned.key, sizeof(volume->pinned.key));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The exit table of AMD SVM. Each entry turns the VMCB's answer into the arguments of a common handler of guest/. */
+/* The exit table of AMD SVM. Each entry turns the VMCB's answer into the arguments of a common handler of
+ * guest/. */
 #include "core/log.h"
 #include "core/panic.h"
 #include "guest/exit.h"
@@ -30,11 +31,12 @@ static bool is_svm_instruction(const struct vcpu *vcpu)
     return false;
 }
 
-/* Whether an exception on the way to an event's handler makes both of them a double fault (APM 2 table 8-3). */
+/* Whether an exception on the way to an event's handler makes both of them a double fault (APM 2 table 8-3).
+ */
 static bool makes_double_fault(unsigned first, unsigned second)
 {
-    const uint32_t contributory = BIT(EXCEPTION_DE) | BIT(EXCEPTION_TS) | BIT(EXCEPTION_NP) | BIT(EXCEPTION_SS) |
-                                  BIT(EXCEPTION_GP);
+    const uint32_t contributory =
+        BIT(EXCEPTION_DE) | BIT(EXCEPTION_TS) | BIT(EXCEPTION_NP) | BIT(EXCEPTION_SS) | BIT(EXCEPTION_GP);
     if (first == EXCEPTION_PF)
         return second == EXCEPTION_PF || (contributory >> second & 1);
     return (contributory >> first & 1) && (contributory >> second & 1);
@@ -81,12 +83,14 @@ static void on_exception(struct vcpu *vcpu)
 
 static void on_nmi(struct vcpu *vcpu)
 {
-    /* A CPU that takes an NMI right after STI and loses the interrupt shadow over the exit (QEMU's does) would take an interrupt between STI and HLT, and
-     * sleep through it. Standing before the STI again is the same to the guest. (A byte FBh before a MOV SS's shadow is taken for an STI too; with IF set and at
+    /* A CPU that takes an NMI right after STI and loses the interrupt shadow over the exit (QEMU's does)
+     * would take an interrupt between STI and HLT, and sleep through it. Standing before the STI again is the
+     * same to the guest. (A byte FBh before a MOV SS's shadow is taken for an STI too; with IF set and at
      * privilege level 0 it does no harm.) */
     uint8_t before;
     struct walk at;
-    if ((vcpu->vmcb->interrupt_state & INTERRUPT_SHADOW) && (vcpu->rflags & RFLAGS_IF) && vcpu_cpl(vcpu) == 0) {
+    if ((vcpu->vmcb->interrupt_state & INTERRUPT_SHADOW) && (vcpu->rflags & RFLAGS_IF) &&
+        vcpu_cpl(vcpu) == 0) {
         uint64_t base = walk_decode_mode(vcpu) == DECODE_64 ? 0 : vcpu_segment(vcpu, SEGMENT_CS).base;
         if (walk_linear(vcpu, base + vcpu->rip - 1, &at) && walk_read_byte(at.physical, &before) &&
             before == OPCODE_STI) {
@@ -106,7 +110,8 @@ static void on_init(struct vcpu *vcpu)
     exit_init(vcpu);
 }
 
-/* INVD would throw away what the hypervisor's caches hold; written back, the guest's lines are as gone as it wanted. */
+/* INVD would throw away what the hypervisor's caches hold; written back, the guest's lines are as gone as it
+ * wanted. */
 static void on_invd(struct vcpu *vcpu)
 {
     static const uint8_t opcode[] = {0x0f, 0x08};
@@ -168,7 +173,8 @@ static const exit_handler handlers[VMEXIT_LAST + 1] = {
     [VMEXIT_SKINIT] = exit_undefined,
 };
 
-/* An event that the CPU was delivering when it exited is delivered again, unless the instruction itself will raise it anew. */
+/* An event that the CPU was delivering when it exited is delivered again, unless the instruction itself will
+ * raise it anew. */
 static void keep_interrupted_event(struct vmcb *vmcb)
 {
     uint64_t event = vmcb->exit_interrupt_info;
@@ -182,7 +188,8 @@ static void keep_interrupted_event(struct vmcb *vmcb)
 static void unexpected(struct vcpu *vcpu)
 {
     panic_begin();
-    panic_line("The guest left for a reason that Shoji does not know: %llx", (unsigned long long)vcpu->vmcb->exit_code);
+    panic_line("The guest left for a reason that Shoji does not know: %llx",
+               (unsigned long long)vcpu->vmcb->exit_code);
     vcpu_dump(vcpu);
     panic_end();
 }
@@ -214,7 +221,8 @@ void svm_exit(struct vcpu *vcpu)
         msr_write(MSR_PRED_CMD, PRED_CMD_IBPB);
     if (panicking())
         halt_forever();
-    if (vmcb->exit_code != VMEXIT_NPF && vmcb->exit_code - VMEXIT_EXCEPTION > VMEXIT_EXCEPTION_LAST - VMEXIT_EXCEPTION)
+    if (vmcb->exit_code != VMEXIT_NPF &&
+        vmcb->exit_code - VMEXIT_EXCEPTION > VMEXIT_EXCEPTION_LAST - VMEXIT_EXCEPTION)
         step_abandon(vcpu); /* the instruction has not run; what happens now must not see its flags */
     if (vmcb->exit_code == VMEXIT_NPF)
         on_nested_fault(vcpu);

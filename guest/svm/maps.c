@@ -3,12 +3,13 @@
 #include "core/memory.h"
 #include "guest/svm/svm.h"
 
-#define IO_MAP_PAGES  3u
-#define MSR_MAP_PAGES 2u
-#define MSR_RANGE     0x2000u
+#define IO_MAP_PAGES    3u
+#define MSR_MAP_PAGES   2u
+#define MSR_RANGE       0x2000u
 #define MSR_RANGE_BYTES 0x800u
 
-static uint8_t *io_map, *msr_map; /* bits change before the first CPU runs; the x2APIC's alone later, under guest/apic_page.c's lock */
+static uint8_t *io_map, *msr_map; /* bits change before the first CPU runs; the x2APIC's alone later, under
+                                     guest/apic_page.c's lock */
 
 bool svm_maps_create(void)
 {

@@ -7,17 +7,17 @@
 #include "guest/backend.h"
 #include "guest/svm/svm.h"
 
-#define LEAF_VENDOR       0u
-#define LEAF_AMD_FEATURES 0x80000001u
-#define LEAF_SVM          0x8000000au
-#define LEAF_SIZES        0x80000008u
-#define AMD_ECX_SVM       BIT(2)
-#define AMD_EDX_1G_PAGES  BIT(26)
-#define SVM_EDX_NESTED    BIT(0)
-#define AMD_8_EBX_IBPB    BIT(12)
-#define LEAF_AMD_FEATURES_2 0x80000021u
-#define AMD_21_EAX_AIBRS  BIT(8) /* automatic IBRS: EFER.AIBRSE */
-#define PHYSICAL_BITS_MASK 0xffu
+#define LEAF_VENDOR               0u
+#define LEAF_AMD_FEATURES         0x80000001u
+#define LEAF_SVM                  0x8000000au
+#define LEAF_SIZES                0x80000008u
+#define AMD_ECX_SVM               BIT(2)
+#define AMD_EDX_1G_PAGES          BIT(26)
+#define SVM_EDX_NESTED            BIT(0)
+#define AMD_8_EBX_IBPB            BIT(12)
+#define LEAF_AMD_FEATURES_2       0x80000021u
+#define AMD_21_EAX_AIBRS          BIT(8) /* automatic IBRS: EFER.AIBRSE */
+#define PHYSICAL_BITS_MASK        0xffu
 #define PHYSICAL_BITS_SMALL_PAGES 39u /* without 1 GiB pages, as far as 512 tables reach */
 
 static const struct nested_format *format;
@@ -35,8 +35,8 @@ bool svm_barrier_needed(void)
     return barrier_needed;
 }
 
-/* What the guest has trained may not steer the host: automatic IBRS where there is one, else a prediction barrier at each exit. Retpolines alone do not
- * keep returns from being mispredicted on AMD. */
+/* What the guest has trained may not steer the host: automatic IBRS where there is one, else a prediction
+ * barrier at each exit. Retpolines alone do not keep returns from being mispredicted on AMD. */
 static void choose_speculation_defence(void)
 {
     uint32_t last = cpuid(LEAF_AMD_FEATURES & 0x80000000u, 0).eax;
@@ -46,7 +46,8 @@ static void choose_speculation_defence(void)
 
 uint64_t backend_start(void)
 {
-    if (cpuid(LEAF_AMD_FEATURES & 0x80000000u, 0).eax < LEAF_SVM || !(cpuid(LEAF_AMD_FEATURES, 0).ecx & AMD_ECX_SVM))
+    if (cpuid(LEAF_AMD_FEATURES & 0x80000000u, 0).eax < LEAF_SVM ||
+        !(cpuid(LEAF_AMD_FEATURES, 0).ecx & AMD_ECX_SVM))
         return CORE_NO_VIRTUALIZATION;
     struct cpuid features = cpuid(LEAF_SVM, 0);
     if (!(features.edx & SVM_EDX_NESTED))
@@ -89,10 +90,10 @@ static struct vmcb_segment segment_of(uint16_t selector)
 static void describe_control(struct vcpu *vcpu)
 {
     struct vmcb *vmcb = vcpu->vmcb;
-    vmcb->intercept1 = INTERCEPT1_NMI | INTERCEPT1_INIT | INTERCEPT1_CPUID | INTERCEPT1_INVD | INTERCEPT1_INVLPGA |
-                       INTERCEPT1_IO | INTERCEPT1_MSR | (uint32_t)INTERCEPT1_SHUTDOWN;
-    vmcb->intercept2 = INTERCEPT2_VMRUN | INTERCEPT2_VMMCALL | INTERCEPT2_VMLOAD | INTERCEPT2_VMSAVE | INTERCEPT2_STGI |
-                       INTERCEPT2_CLGI | INTERCEPT2_SKINIT;
+    vmcb->intercept1 = INTERCEPT1_NMI | INTERCEPT1_INIT | INTERCEPT1_CPUID | INTERCEPT1_INVD |
+                       INTERCEPT1_INVLPGA | INTERCEPT1_IO | INTERCEPT1_MSR | (uint32_t)INTERCEPT1_SHUTDOWN;
+    vmcb->intercept2 = INTERCEPT2_VMRUN | INTERCEPT2_VMMCALL | INTERCEPT2_VMLOAD | INTERCEPT2_VMSAVE |
+                       INTERCEPT2_STGI | INTERCEPT2_CLGI | INTERCEPT2_SKINIT;
     vmcb->exceptions = ALWAYS_EXCEPTIONS;
     vmcb->io_map = svm_io_map();
     vmcb->msr_map = svm_msr_map();
@@ -144,12 +145,13 @@ uint64_t backend_prepare(struct vcpu *vcpu)
     return CORE_OK;
 }
 
-/* A physical INIT must not take the CPU out of the hypervisor: with R_INIT it is #SX instead. Where the bit does not stay (emulators), only a closed APIC page
- * keeps the guest from sending one. */
+/* A physical INIT must not take the CPU out of the hypervisor: with R_INIT it is #SX instead. Where the bit
+ * does not stay (emulators), only a closed APIC page keeps the guest from sending one. */
 static void redirect_init(const struct vcpu *vcpu)
 {
     uint64_t vm_cr;
-    bool redirected = msr_read_safe(MSR_AMD_VM_CR, &vm_cr) && msr_write_safe(MSR_AMD_VM_CR, vm_cr | VM_CR_R_INIT) &&
+    bool redirected = msr_read_safe(MSR_AMD_VM_CR, &vm_cr) &&
+                      msr_write_safe(MSR_AMD_VM_CR, vm_cr | VM_CR_R_INIT) &&
                       msr_read_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_R_INIT);
     if (!redirected && vcpu->cpu->index == 0 && !the_handoff()->apic_always_trapped)
         log_line("INIT cannot be redirected on this CPU; [cpu] apic = trap keeps the guest from sending it");

@@ -4,7 +4,7 @@
 #include "guest/svm/svm.h"
 #include "lib/decode.h"
 
-#define ALL_EXCEPTIONS 0xffffffffu
+#define ALL_EXCEPTIONS       0xffffffffu
 #define CPUID_SIGNATURE_LEAF 1u
 
 uint64_t vcpu_cr(const struct vcpu *vcpu, enum control_register cr)
@@ -144,8 +144,10 @@ void vcpu_reset_to_vector(struct vcpu *vcpu, uint8_t vector)
     const struct vmcb_segment data = {.attributes = 0x93, .limit = 0xffff};
     const struct vmcb_segment table = {.limit = 0xffff};
     vmcb->es = vmcb->ss = vmcb->ds = vmcb->fs = vmcb->gs = data;
-    vmcb->cs = (struct vmcb_segment){
-        .selector = (uint16_t)(vector << 8), .attributes = 0x9b, .limit = 0xffff, .base = (uint64_t)vector << 12};
+    vmcb->cs = (struct vmcb_segment){.selector = (uint16_t)(vector << 8),
+                                     .attributes = 0x9b,
+                                     .limit = 0xffff,
+                                     .base = (uint64_t)vector << 12};
     vmcb->gdtr = vmcb->idtr = table;
     vmcb->ldtr = (struct vmcb_segment){.attributes = 0x82, .limit = 0xffff};
     vmcb->tr = (struct vmcb_segment){.attributes = 0x8b, .limit = 0xffff};
@@ -189,15 +191,16 @@ void vcpu_dump(const struct vcpu *vcpu)
 #define U(x) ((unsigned long long)(x))
     const struct vmcb *v = vcpu->vmcb;
     const uint64_t *r = vcpu->gpr;
-    panic_line("guest cpu %u: exit %llx info %llx %llx event %llx", vcpu->cpu->index, U(v->exit_code), U(v->exit_info1),
-               U(v->exit_info2), U(v->exit_interrupt_info));
-    panic_line("rip %04x:%016llx rflags %llx cs.base %llx cpl %u", v->cs.selector, U(vcpu->rip), U(vcpu->rflags),
-               U(v->cs.base), v->cpl);
+    panic_line("guest cpu %u: exit %llx info %llx %llx event %llx", vcpu->cpu->index, U(v->exit_code),
+               U(v->exit_info1), U(v->exit_info2), U(v->exit_interrupt_info));
+    panic_line("rip %04x:%016llx rflags %llx cs.base %llx cpl %u", v->cs.selector, U(vcpu->rip),
+               U(vcpu->rflags), U(v->cs.base), v->cpl);
     panic_line("rax %016llx rbx %016llx rcx %016llx rdx %016llx", U(r[RAX]), U(r[RBX]), U(r[RCX]), U(r[RDX]));
     panic_line("rsi %016llx rdi %016llx rbp %016llx rsp %016llx", U(r[RSI]), U(r[RDI]), U(r[RBP]), U(r[RSP]));
     panic_line("r8  %016llx r9  %016llx r10 %016llx r11 %016llx", U(r[R8]), U(r[R9]), U(r[R10]), U(r[R11]));
     panic_line("r12 %016llx r13 %016llx r14 %016llx r15 %016llx", U(r[R12]), U(r[R13]), U(r[R14]), U(r[R15]));
-    panic_line("cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx", U(v->cr0), U(v->cr2), U(v->cr3), U(v->cr4), U(v->efer));
+    panic_line("cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx", U(v->cr0), U(v->cr2), U(v->cr3), U(v->cr4),
+               U(v->efer));
     panic_line("gdt %llx+%x idt %llx+%x", U(v->gdtr.base), v->gdtr.limit, U(v->idtr.base), v->idtr.limit);
 #undef U
 }

@@ -89,36 +89,36 @@ static_assert(offsetof(struct vmcb, pat) == 0x668, "APM 2 table B-2");
 #define GUEST_ASID           1u /* one guest, and a TLB for each CPU */
 
 /* EVENTINJ and EXITINTINFO. */
-#define EVENT_VALID           BIT(31)
-#define EVENT_ERROR_VALID     BIT(11)
-#define EVENT_TYPE_SHIFT      8
-#define EVENT_TYPE_MASK       7u
-#define EVENT_TYPE_NMI        2u
-#define EVENT_TYPE_EXCEPTION  3u
-#define EVENT_TYPE_SOFTWARE   4u
-#define EVENT_ERROR_SHIFT     32
+#define EVENT_VALID          BIT(31)
+#define EVENT_ERROR_VALID    BIT(11)
+#define EVENT_TYPE_SHIFT     8
+#define EVENT_TYPE_MASK      7u
+#define EVENT_TYPE_NMI       2u
+#define EVENT_TYPE_EXCEPTION 3u
+#define EVENT_TYPE_SOFTWARE  4u
+#define EVENT_ERROR_SHIFT    32
 
 /* Exit codes. */
-#define VMEXIT_EXCEPTION 0x040u /* to 05fh */
+#define VMEXIT_EXCEPTION      0x040u /* to 05fh */
 #define VMEXIT_EXCEPTION_LAST 0x05fu
-#define VMEXIT_NMI       0x061u
-#define VMEXIT_INIT      0x063u
-#define VMEXIT_CPUID     0x072u
-#define VMEXIT_IRET      0x074u
-#define VMEXIT_INVD      0x076u
-#define VMEXIT_INVLPGA   0x07au
-#define VMEXIT_IO        0x07bu
-#define VMEXIT_MSR       0x07cu
-#define VMEXIT_SHUTDOWN  0x07fu
-#define VMEXIT_VMRUN     0x080u
-#define VMEXIT_VMMCALL   0x081u
-#define VMEXIT_VMLOAD    0x082u
-#define VMEXIT_VMSAVE    0x083u
-#define VMEXIT_STGI      0x084u
-#define VMEXIT_CLGI      0x085u
-#define VMEXIT_SKINIT    0x086u
-#define VMEXIT_LAST      0x0a4u
-#define VMEXIT_NPF       0x400u
+#define VMEXIT_NMI            0x061u
+#define VMEXIT_INIT           0x063u
+#define VMEXIT_CPUID          0x072u
+#define VMEXIT_IRET           0x074u
+#define VMEXIT_INVD           0x076u
+#define VMEXIT_INVLPGA        0x07au
+#define VMEXIT_IO             0x07bu
+#define VMEXIT_MSR            0x07cu
+#define VMEXIT_SHUTDOWN       0x07fu
+#define VMEXIT_VMRUN          0x080u
+#define VMEXIT_VMMCALL        0x081u
+#define VMEXIT_VMLOAD         0x082u
+#define VMEXIT_VMSAVE         0x083u
+#define VMEXIT_STGI           0x084u
+#define VMEXIT_CLGI           0x085u
+#define VMEXIT_SKINIT         0x086u
+#define VMEXIT_LAST           0x0a4u
+#define VMEXIT_NPF            0x400u
 
 /* EXITINFO1 of an I/O exit (APM 2 figure 15-2). */
 #define IO_INFO_IN         BIT(0)

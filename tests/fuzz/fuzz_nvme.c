@@ -112,6 +112,8 @@ static struct nvme_command any_command(struct reader *in)
         command.cdw11 = reader_le32(in);
     if (odd == 5)
         command.flags = reader_u8(in);
+    if (odd == 6)
+        command.metadata = address(in);
     return command;
 }
 

@@ -282,8 +282,31 @@ static void ranges_are_checked(void **state)
     start_queue(true, 64);
     assert_int_equal(guest_rw(IO_READ, FAKE_DISK_BYTES / BLOCK - 1, 2, GUEST_DATA, 0), STATUS_LBA_RANGE);
     assert_int_equal(guest_rw(IO_WRITE, UINT64_MAX, 2, GUEST_DATA, 0), STATUS_LBA_RANGE);
-    struct nvme_command other = {.opcode = IO_READ, .nsid = 2, .prp1 = GUEST_DATA};
+    struct nvme_command other = {.opcode = IO_READ, .nsid = 5, .prp1 = GUEST_DATA};
     assert_int_equal(guest_run(1, &other), STATUS_INVALID_NAMESPACE);
+}
+
+/* A namespace without a volume may have metadata: its pointer is checked like any other. */
+static void metadata_passes_checked(void **state)
+{
+    (void)state;
+    start_queue(true, 64);
+    struct nvme_command read = {.opcode = IO_READ,
+                                .nsid = FAKE_METADATA_NAMESPACE,
+                                .metadata = GUEST_DATA + 0x8000,
+                                .prp1 = GUEST_DATA,
+                                .cdw12 = 7};
+    assert_int_equal(guest_run(1, &read), 0);
+    assert_int_equal(nvme.last_io.metadata, GUEST_DATA + 0x8000);
+    read.metadata = FAKE_RAM_BASE + FAKE_RAM_BYTES - 60; /* four bytes too few */
+    assert_int_equal(guest_run(1, &read), STATUS_DATA_TRANSFER);
+    read.metadata = nvme.asq;
+    assert_int_equal(guest_run(1, &read), STATUS_DATA_TRANSFER);
+    read.metadata = GUEST_DATA + 2;
+    assert_int_equal(guest_run(1, &read), STATUS_DATA_TRANSFER);
+    read.nsid = 1; /* where there is none, it does not reach the device */
+    assert_int_equal(guest_run(1, &read), 0);
+    assert_int_equal(nvme.last_io.metadata, 0);
 }
 
 static void refused_commands(void **state)
@@ -467,6 +490,11 @@ static void doorbell_exits(void **state)
     for (unsigned i = 0; i < 1000; i++)
         assert_int_equal(guest_rw(IO_READ, VOLUME_FIRST + i, 1, GUEST_DATA, 0), 0);
     assert_in_range(guest.rings - before_reads, 1000, 1002);
+    /* A driver that has a shadow for its admin queue too is asked to ring each time. */
+    struct nvme_command alive = {.opcode = ADMIN_KEEP_ALIVE};
+    assert_int_equal(guest_run(0, &alive), 0);
+    assert_int_equal(*(uint32_t *)guest_ram(GUEST_EVENT, 4), guest.queues[0].tail);
+    assert_int_equal(*(uint32_t *)guest_ram(GUEST_EVENT + 4, 4), guest.queues[0].head);
     nvme.hold = true;
     unsigned in_flight = 0, done = 0, rings = guest.rings;
     struct nvme_completion completion;
@@ -794,6 +822,7 @@ int main(void)
         NVME_TEST(failed_reads_are_not_decrypted),
         NVME_TEST(pointers_outside_ram_are_refused),
         NVME_TEST(ranges_are_checked),
+        NVME_TEST(metadata_passes_checked),
         NVME_TEST(refused_commands),
         NVME_TEST(identify_is_filtered),
         NVME_TEST(registers_are_shadowed),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A QEMU machine with OVMF, driven through its first serial port and QMP. Every machine ends by a deadline of its own."""
+"""A QEMU machine with OVMF, driven through its first serial port and QMP. Every machine ends by a deadline of its own, or with the test."""
 import json
 import re
 import shlex
@@ -47,7 +47,7 @@ class Machine:
         variables = self.folder / "vars.fd"
         shutil.copyfile(OVMF_VARS, variables)
         qmp = Path(self.sockets.name) / "qmp"
-        command = ["timeout", "-k", "5", str(lifetime), *qemu_command(disk, variables, **options),
+        command = ["setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5", str(lifetime), *qemu_command(disk, variables, **options),
                    "-chardev", "stdio,id=com1,signal=off", "-serial", "chardev:com1",
                    "-chardev", f"file,id=log,path={self.log_path}", "-device", f"isa-serial,iobase={LOG_PORT:#x},irq=5,chardev=log",
                    "-qmp", f"unix:{qmp},server=on,wait=off"] + ([] if reboot else ["-no-reboot"])

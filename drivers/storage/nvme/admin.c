@@ -103,6 +103,8 @@ static nvme_status doorbell_buffer_prepare(struct nvme_sq *sq, struct nvme_slot 
         return STATUS_INVALID_FIELD;
     __atomic_store_n(&controller->event_page, guest->prp2, __ATOMIC_RELEASE);
     __atomic_store_n(&controller->shadow_page, guest->prp1, __ATOMIC_RELEASE);
+    doorbell_restart_cq(sq->cq); /* the admin queue, whose lock we hold */
+    doorbell_restart_sq(sq);
     for (unsigned i = 1; i < NVME_QUEUES_MAX; i++) {
         struct nvme_cq *cq = &controller->cq[i];
         spin_lock(&cq->lock);

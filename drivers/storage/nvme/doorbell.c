@@ -18,10 +18,16 @@ static uint32_t cq_offset(const struct nvme_controller *controller, uint16_t id)
     return (id * 2u + 1) * controller->stride;
 }
 
-/* The admin queue always rings: drivers differ about whether it has a shadow. */
+static bool in_page(const struct nvme_controller *controller, uint16_t id)
+{
+    return controller->shadow_page && cq_offset(controller, id) + DOORBELL_BYTES <= PAGE_SIZE;
+}
+
+/* Drivers differ about whether the admin queue has a shadow: its own is never believed, and it is asked to
+ * ring each time. */
 static bool has_shadow(const struct nvme_controller *controller, uint16_t id)
 {
-    return id && controller->shadow_page && cq_offset(controller, id) + DOORBELL_BYTES <= PAGE_SIZE;
+    return id && in_page(controller, id);
 }
 
 static bool shadow_read(uint64_t address, uint32_t *value)
@@ -95,29 +101,29 @@ static uint32_t event_index(uint32_t position, uint32_t entries, bool ring)
 
 void doorbell_event_tail(struct nvme_sq *sq, bool ring)
 {
-    if (sq->live && has_shadow(sq->controller, sq->id))
+    if ((sq->live || !sq->id) && in_page(sq->controller, sq->id))
         event_write(sq->controller->event_page + sq_offset(sq->controller, sq->id),
-                    event_index(sq->guest_tail, sq->guest_entries, ring));
+                    event_index(sq->guest_tail, sq->guest_entries, ring || !sq->id));
 }
 
 void doorbell_event_head(struct nvme_cq *cq, bool ring)
 {
-    if (cq->live && has_shadow(cq->controller, cq->id))
+    if ((cq->live || !cq->id) && in_page(cq->controller, cq->id))
         event_write(cq->controller->event_page + cq_offset(cq->controller, cq->id),
-                    event_index(cq->guest_head, cq->guest_entries, ring));
+                    event_index(cq->guest_head, cq->guest_entries, ring || !cq->id));
 }
 
 void doorbell_restart_sq(struct nvme_sq *sq)
 {
     sq->live = false;
-    if (has_shadow(sq->controller, sq->id))
+    if (in_page(sq->controller, sq->id))
         event_write(sq->controller->event_page + sq_offset(sq->controller, sq->id), sq->guest_tail);
 }
 
 void doorbell_restart_cq(struct nvme_cq *cq)
 {
     cq->live = false;
-    if (has_shadow(cq->controller, cq->id))
+    if (in_page(cq->controller, cq->id))
         event_write(cq->controller->event_page + cq_offset(cq->controller, cq->id), cq->guest_head);
 }
 
@@ -147,11 +153,12 @@ static void ring_cq(struct nvme_cq *cq, uint32_t value)
             log_odd(cq->controller, &cq->odd_doorbell, "completion", cq->id, value);
         } else {
             cq->guest_head = value;
-            if (!cq->live) {
+            if (!cq->live || !cq->id) {
                 cq->live = true;
                 doorbell_event_head(cq, false);
             }
-            if (cq->wants_room)
+            /* With a pin interrupt the guest comes and looks by itself: the pin is still held. */
+            if (cq->wants_room && !cq->watched)
                 cq->owed |= cq_sweep_locked(cq) != 0;
         }
     }

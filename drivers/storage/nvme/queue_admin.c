@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Create and Delete Queue: the guest's queue becomes a pair, its own and the one that the device sees. */
+#include "core/log.h"
 #include "core/memory.h"
 #include "drivers/storage/nvme/nvme.h"
 
@@ -28,6 +29,30 @@ static nvme_status check_request(const struct nvme_controller *controller,
     return STATUS_SUCCESS;
 }
 
+/* A guest that has no messages enabled and makes I/O queues without interrupts polls them, as firmware does:
+ * then real messages announce completions to us, and its polling costs no exits. The first queue with (pin)
+ * interrupts ends that. */
+static void choose_polling(struct nvme_controller *controller, bool interrupts)
+{
+    bool polls = !interrupts;
+    for (unsigned i = 1; i < NVME_QUEUES_MAX; i++)
+        if (controller->cq[i].used && controller->cq[i].guest_interrupts)
+            polls = false;
+    bool was = interrupts_polled(&controller->irq);
+    if (interrupts_set_polled(&controller->irq, polls) == was)
+        return;
+    for (unsigned i = 1; i < NVME_QUEUES_MAX; i++) {
+        struct nvme_cq *cq = &controller->cq[i];
+        spin_lock(&cq->lock);
+        bool good = !cq->used || cq_watch_update(cq);
+        spin_unlock(&cq->lock);
+        if (!good)
+            log_line(
+                "nvme %02x:%02x.%x: completion queue %u cannot be watched; its completions will not be seen",
+                controller->at.bus, controller->at.device, controller->at.function, i);
+    }
+}
+
 static nvme_status create_cq_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
                                      const struct nvme_command *guest)
 {
@@ -39,6 +64,7 @@ static nvme_status create_cq_prepare(struct nvme_sq *sq, struct nvme_slot *slot,
     request.interrupts = guest->cdw11 & QUEUE_INTERRUPTS;
     request.vector = (uint16_t)(guest->cdw11 >> 16);
     struct nvme_cq *cq = &controller->cq[request.id];
+    choose_polling(controller, request.interrupts);
     spin_lock(&cq->lock);
     status = cq->used ? (nvme_status)STATUS_QUEUE_ID : cq_open(cq, &request);
     if (!status) {

@@ -40,6 +40,7 @@ static void reclaim(struct nvme_controller *controller)
     if (controller->cq[0].used)
         cq_close(&controller->cq[0]);
     controller->shadow_page = controller->event_page = 0;
+    (void)interrupts_set_polled(&controller->irq, false); /* off is always possible */
     spin_unlock(&controller->cq[0].lock);
     controller->state = NVME_STOPPED;
 }

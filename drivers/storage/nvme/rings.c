@@ -86,7 +86,11 @@ nvme_status cq_open(struct nvme_cq *cq, const struct nvme_queue_request *request
 
 bool cq_watch_update(struct nvme_cq *cq)
 {
-    bool wanted = cq->used && !(cq->device_interrupts && interrupts_enabled(&cq->controller->irq));
+    struct interrupts *irq = &cq->controller->irq;
+    bool announced = cq->device_interrupts && interrupts_enabled(irq);
+    /* The admin queue of a polling guest stays watched: an entry may have come before the messages were on.
+     */
+    bool wanted = cq->used && (!announced || (!cq->id && interrupts_polled(irq)));
     if (wanted == cq->watched)
         return true;
     unsigned done = 0;

@@ -118,9 +118,12 @@ static void read_namespace(const struct surveyor *s, struct nvme_namespace *name
     uint32_t entry = get32(s->page, LBA_FORMATS + (format < FORMATS_MAX ? format : 0) * 4);
     namespace->blocks = get32(s->page, NSZE) | (uint64_t)get32(s->page, NSZE + 4) << 32;
     namespace->block_shift = FORMAT_BLOCK_SHIFT(entry);
-    namespace->refused =
-        FORMAT_METADATA(entry) || s->page[DPS] & 7 || namespace->block_shift < BLOCK_SHIFT_MIN ||
-        namespace->block_shift > BLOCK_SHIFT_MAX || namespace->blocks > UINT64_MAX >> namespace->block_shift;
+    namespace->metadata = FORMAT_METADATA(entry);
+    namespace->extended = namespace->metadata && s->page[FLBAS] & FLBAS_EXTENDED;
+    namespace->protection = s->page[DPS] & DPS_TYPE;
+    namespace->refused = namespace->block_shift < BLOCK_SHIFT_MIN ||
+                         namespace->block_shift > BLOCK_SHIFT_MAX ||
+                         namespace->blocks > UINT64_MAX >> namespace->block_shift;
 }
 
 static bool attach(struct nvme_controller *controller, struct nvme_namespace *namespace, const char *serial,

@@ -89,6 +89,13 @@ static void identify_namespace(uint8_t *page)
     put(page + 128, (uint64_t)nvme.block_shift << 16 | nvme.metadata, 4);
 }
 
+/* 512-byte blocks with 8 bytes of metadata in a buffer of their own. */
+static void identify_metadata_namespace(uint8_t *page)
+{
+    put(page, FAKE_METADATA_BLOCKS, 8);
+    put(page + 128, 9u << 16 | FAKE_METADATA_BYTES, 4);
+}
+
 static uint16_t identify(const struct nvme_command *c)
 {
     uint8_t page[4096] = {0};
@@ -97,8 +104,10 @@ static uint16_t identify(const struct nvme_command *c)
         identify_namespace(page);
     else if (cns == 1)
         identify_controller(page);
+    else if (cns == 0 && c->nsid == FAKE_METADATA_NAMESPACE)
+        identify_metadata_namespace(page);
     else if (cns == 2)
-        put(page, 1, 4);
+        put(page, 1 | (uint64_t)FAKE_METADATA_NAMESPACE << 32, 8);
     else
         return STATUS_INVALID_FIELD;
     return prp_transfer(c, page, sizeof(page), true) ? 0 : STATUS_DATA_TRANSFER;
@@ -212,6 +221,23 @@ static uint16_t dataset(const struct nvme_command *c)
     return 0;
 }
 
+/* The second namespace: reads give zeroes, writes vanish, but the device does its DMA. */
+static uint16_t metadata_io(const struct nvme_command *c)
+{
+    uint64_t lba = c->cdw10 | (uint64_t)c->cdw11 << 32;
+    size_t blocks = RW_BLOCKS(c->cdw12);
+    if (c->opcode != IO_READ && c->opcode != IO_WRITE)
+        return 0;
+    if (!range_fits(lba, blocks, FAKE_METADATA_BLOCKS))
+        return STATUS_LBA_RANGE;
+    uint8_t *data = calloc(blocks, 512 + FAKE_METADATA_BYTES);
+    bool read = c->opcode == IO_READ;
+    bool good = prp_transfer(c, data, blocks * 512, read) &&
+                chunk(c->metadata, data + blocks * 512, blocks * FAKE_METADATA_BYTES, read);
+    free(data);
+    return good ? 0 : STATUS_DATA_TRANSFER;
+}
+
 static uint16_t io(const struct nvme_command *c)
 {
     nvme.last_io = *c;
@@ -221,6 +247,8 @@ static uint16_t io(const struct nvme_command *c)
         return STATUS_FAILED;
     if (c->opcode == IO_FLUSH)
         return 0;
+    if (c->nsid == FAKE_METADATA_NAMESPACE)
+        return metadata_io(c);
     if (c->nsid != 1)
         return STATUS_INVALID_NAMESPACE;
     if (c->opcode == IO_DATASET)

@@ -8,16 +8,19 @@
 #include "include/handoff.h"
 #include "lib/base.h"
 
-#define FAKE_QUEUES       66
-#define FAKE_DISK_BYTES   MIB(8)
-#define FAKE_SERIAL       "FAKE-0001"
-#define FAKE_VECTORS      8
-#define FAKE_MSIX_TABLE   0x2000u
-#define FAKE_MSIX_PENDING 0x3000u
-#define FAKE_MSIX         0x40u /* offsets in configuration space */
-#define FAKE_MSI          0x50u
-#define FAKE_EXPRESS      0x70u
-#define FAKE_POWER        0xc0u
+#define FAKE_QUEUES             66
+#define FAKE_DISK_BYTES         MIB(8)
+#define FAKE_SERIAL             "FAKE-0001"
+#define FAKE_METADATA_NAMESPACE 2u
+#define FAKE_METADATA_BLOCKS    1024u
+#define FAKE_METADATA_BYTES     8u
+#define FAKE_VECTORS            8
+#define FAKE_MSIX_TABLE         0x2000u
+#define FAKE_MSIX_PENDING       0x3000u
+#define FAKE_MSIX               0x40u /* offsets in configuration space */
+#define FAKE_MSI                0x50u
+#define FAKE_EXPRESS            0x70u
+#define FAKE_POWER              0xc0u
 
 struct fake_queue {
     bool exists;
