@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
-from measure import Guest, dm_crypt, idle_exits  # noqa: E402
+from measure import Guest, dm_crypt  # noqa: E402
 from testbed.disk import plain_disk  # noqa: E402
 from testbed.machine import Machine  # noqa: E402
 from testbed.tools import BUILD, run  # noqa: E402
@@ -37,7 +37,7 @@ def under_shoji(folder, disk):
         reasons = figures["by_reason"] = {}
         for key, depth in (("exits_per_io_qd1", 1), ("exits_per_io_qd32", 32)):
             figures[key], reasons[key] = guest.exits_per_io(depth)
-        figures["idle_exits_per_s"], reasons["idle_exits_per_s"] = idle_exits(guest)
+        figures["idle_exits_per_s"], reasons["idle_exits_per_s"] = guest.idle_exits()
         return figures
 
 

@@ -10,7 +10,7 @@ FIO_SECONDS = 5
 PROGRAM_SECONDS = 3
 SETTLE_SECONDS = 60
 IDLE_SECONDS = 30
-EXIT_IOS = 4000
+EXIT_IOS = 20000
 
 
 def dm_crypt(machine):
@@ -61,14 +61,12 @@ class Guest:
         figures["rand_read"] = self.timed_fio("--rw=randread --bs=4k --iodepth=32", "read")
         return figures
 
-    def exits(self):
-        """Exits of all CPUs until now, without the hypercalls that the reading itself makes; by reason; and the guest's clock."""
-        text = self.machine.shell("cat /proc/uptime; shojictl stat --json")
-        uptime, counters = text.split("\n", 1)
-        cpus = json.loads(counters)["cpus"]
+    def exits(self, options=""):
+        """Exits of all CPUs without the hypercalls that the reading itself makes; the same by reason; and the seconds counted."""
+        counters = json.loads(self.machine.shell("shojictl stat --json " + options, timeout=600))
+        cpus = counters["cpus"]
         reasons = {name: sum(cpu["by_reason"][name] for cpu in cpus) for name in cpus[0]["by_reason"] if name != "hypercall"}
-        total = sum(cpu["exits"] - cpu["by_reason"]["hypercall"] for cpu in cpus)
-        return total, reasons, float(uptime.split()[0])
+        return sum(cpu["exits"] - cpu["by_reason"]["hypercall"] for cpu in cpus), reasons, counters["seconds"]
 
     def exits_per_io(self, depth):
         """Exits for each 4 KiB random read from one CPU, and the same by reason."""
@@ -76,18 +74,16 @@ class Guest:
         job = self.fio(f"--rw=randread --bs=4k --iodepth={depth} --number_ios={EXIT_IOS}", jobs=1)
         after, reasons_after, _ = self.exits()
         count = job["read"]["total_ios"]
-        return (after - before) / count, _grown(reasons_before, reasons_after, count)
+        grown = {name: reasons_after[name] - reasons_before[name] for name in reasons_after}
+        return (after - before) / count, _each(grown, count)
+
+    def idle_exits(self):
+        """Exits per CPU and guest second while nothing happens, a minute after login, and the same by reason. One process reads both ends, so that
+        no program starts in between."""
+        self.machine.shell(f"sleep {SETTLE_SECONDS}", timeout=600)
+        exits, reasons, seconds = self.exits(f"-i {IDLE_SECONDS} -n 1")
+        return exits / self.cpus / seconds, _each(reasons, self.cpus * seconds)
 
 
-def _grown(before, after, unit):
-    return {name: round((after[name] - before[name]) / unit, 4) for name in after if after[name] != before[name]}
-
-
-def idle_exits(guest):
-    """Exits per CPU and guest second while nothing happens, a minute after login; and the same by reason."""
-    guest.machine.shell(f"sleep {SETTLE_SECONDS}", timeout=600)
-    before, reasons_before, start = guest.exits()
-    guest.machine.shell(f"sleep {IDLE_SECONDS}", timeout=300)
-    after, reasons_after, end = guest.exits()
-    unit = guest.cpus * (end - start)
-    return (after - before) / unit, _grown(reasons_before, reasons_after, unit)
+def _each(counts, unit):
+    return {name: round(count / unit, 4) for name, count in counts.items() if count}

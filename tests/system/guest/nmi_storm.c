@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* A Linux module that sends NMI IPIs one by one and waits for the acknowledgement of each. Its parameters under /sys/module/nmi_storm/parameters are the report. */
+/* A Linux module that sends NMI IPIs one by one and waits for the acknowledgement of each. Its parameters
+ * under /sys/module/nmi_storm/parameters are the report. */
 #include <asm/apic.h>
 #include <asm/irq_vectors.h>
 #include <asm/nmi.h>
@@ -9,7 +10,7 @@
 #include <linux/module.h>
 #include <linux/percpu.h>
 
-#define ACKNOWLEDGE_NS  (2ull * NSEC_PER_SEC)
+#define ACKNOWLEDGE_NS   (2ull * NSEC_PER_SEC)
 #define SENDS_BEFORE_HOP 64 /* then the sender moves on, so that every CPU sends and every CPU receives */
 
 static ulong count = 100000;
@@ -26,7 +27,8 @@ module_param(milliseconds, ulong, 0444);
 module_param(slowest_us, ulong, 0444);
 module_param(done, bool, 0444);
 
-/* One NMI is on its way to this CPU. Set by the sender, taken by the handler: an NMI without it is not ours, and is counted as unknown. */
+/* One NMI is on its way to this CPU. Set by the sender, taken by the handler: an NMI without it is not ours,
+ * and is counted as unknown. */
 static DEFINE_PER_CPU(atomic_t, expected);
 static atomic_long_t taken, strangers;
 static struct task_struct *sender;
@@ -45,7 +47,8 @@ static int on_unknown_nmi(unsigned int type, struct pt_regs *regs)
     return NMI_DONE;
 }
 
-/* True once the target has taken its NMI; false when it has not in ACKNOWLEDGE_NS, and then it is not expected any more. */
+/* True once the target has taken its NMI; false when it has not in ACKNOWLEDGE_NS, and then it is not
+ * expected any more. */
 static bool wait_for(unsigned int target, u64 since)
 {
     atomic_t *flag = per_cpu_ptr(&expected, target);
@@ -77,9 +80,7 @@ static void send_round(unsigned int from)
 {
     unsigned int target, i;
     for (i = 0; i < SENDS_BEFORE_HOP; i++)
-        for_each_online_cpu(target)
-            if (target != from && sent < count)
-                send_one(target);
+        for_each_online_cpu(target) if (target != from && sent < count) send_one(target);
 }
 
 static int storm(void *unused)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Linux program that tries from ring 3 what the hypervisor must not show or allow: CPUID, virtualization instructions, the hypercall. One check a
- * line, `ok NAME` or `FAILED NAME: ...`; the exit status is 0 when all are ok. */
+/* A Linux program that tries from ring 3 what the hypervisor must not show or allow: CPUID, virtualization
+ * instructions, the hypercall. One check a line, `ok NAME` or `FAILED NAME: ...`; the exit status is 0 when
+ * all are ok. */
 #include "include/hypercall.h"
 
 #include <cpuid.h>
@@ -56,7 +57,8 @@ static void check_cpuid(void)
     __cpuid(LEAF_AMD_SVM, a, b, c, d);
     check(!(a | b | c | d), "CPUID's leaf of SVM is empty", "%x %x %x %x", a, b, c, d);
     bool found = false;
-    for (unsigned leaf = HYPERVISOR_LEAF_FIRST; !found && leaf <= HYPERVISOR_LEAF_LAST; leaf += HYPERVISOR_LEAF_STEP)
+    for (unsigned leaf = HYPERVISOR_LEAF_FIRST; !found && leaf <= HYPERVISOR_LEAF_LAST;
+         leaf += HYPERVISOR_LEAF_STEP)
         found = signature_at(leaf);
     check(found, "Shoji's leaf is there", "no leaf has its signature");
 }
@@ -71,12 +73,15 @@ static void on_signal(int number)
 }
 
 /* The signal that an instruction raises, 0 for none. RAX is a page's address and RCX 0 for all of them. */
-#define SIGNAL_OF(instruction)                                                                                        \
-    ({                                                                                                                \
-        volatile int number = sigsetjmp(back, 1);                                                                     \
-        if (!number)                                                                                                  \
-            __asm__ volatile(instruction : : "a"(0x1000ul), "c"(0ul) : "rbx", "rdx", "rsi", "rdi", "memory", "cc");   \
-        number;                                                                                                       \
+#define SIGNAL_OF(instruction)                                                                               \
+    ({                                                                                                       \
+        volatile int number = sigsetjmp(back, 1);                                                            \
+        if (!number)                                                                                         \
+            __asm__ volatile(instruction                                                                     \
+                             :                                                                               \
+                             : "a"(0x1000ul), "c"(0ul)                                                       \
+                             : "rbx", "rdx", "rsi", "rdi", "memory", "cc");                                  \
+        number;                                                                                              \
     })
 
 static void is_illegal(const char *name, int number)
@@ -112,20 +117,24 @@ struct registers {
 /* One VMMCALL with every register known. */
 static void call(struct registers *io)
 {
-    __asm__ volatile("mov 0x30(%0), %%r8\n\tmov 0x38(%0), %%r9\n\tmov 0x40(%0), %%r10\n\tmov 0x48(%0), %%r11\n\t"
-                     "mov 0x50(%0), %%r12\n\tmov 0x58(%0), %%r13\n\tmov 0x60(%0), %%r14\n\tmov 0x68(%0), %%r15\n\t"
-                     "push %%rbp\n\tmov %0, %%rbp\n\t"
-                     "mov 0x00(%%rbp), %%rax\n\tmov 0x08(%%rbp), %%rbx\n\tmov 0x10(%%rbp), %%rcx\n\t"
-                     "mov 0x18(%%rbp), %%rdx\n\tmov 0x20(%%rbp), %%rsi\n\tmov 0x28(%%rbp), %%rdi\n\t"
-                     "vmmcall\n\t"
-                     "mov %%rax, 0x00(%%rbp)\n\tmov %%rbx, 0x08(%%rbp)\n\tmov %%rcx, 0x10(%%rbp)\n\t"
-                     "mov %%rdx, 0x18(%%rbp)\n\tmov %%rsi, 0x20(%%rbp)\n\tmov %%rdi, 0x28(%%rbp)\n\t"
-                     "mov %%r8, 0x30(%%rbp)\n\tmov %%r9, 0x38(%%rbp)\n\tmov %%r10, 0x40(%%rbp)\n\tmov %%r11, 0x48(%%rbp)\n\t"
-                     "mov %%r12, 0x50(%%rbp)\n\tmov %%r13, 0x58(%%rbp)\n\tmov %%r14, 0x60(%%rbp)\n\tmov %%r15, 0x68(%%rbp)\n\t"
-                     "pop %%rbp"
-                     : "+D"(io)
-                     :
-                     : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+    __asm__ volatile(
+        "mov 0x30(%0), %%r8\n\tmov 0x38(%0), %%r9\n\tmov 0x40(%0), %%r10\n\tmov 0x48(%0), %%r11\n\t"
+        "mov 0x50(%0), %%r12\n\tmov 0x58(%0), %%r13\n\tmov 0x60(%0), %%r14\n\tmov 0x68(%0), %%r15\n\t"
+        "push %%rbp\n\tmov %0, %%rbp\n\t"
+        "mov 0x00(%%rbp), %%rax\n\tmov 0x08(%%rbp), %%rbx\n\tmov 0x10(%%rbp), %%rcx\n\t"
+        "mov 0x18(%%rbp), %%rdx\n\tmov 0x20(%%rbp), %%rsi\n\tmov 0x28(%%rbp), %%rdi\n\t"
+        "vmmcall\n\t"
+        "mov %%rax, 0x00(%%rbp)\n\tmov %%rbx, 0x08(%%rbp)\n\tmov %%rcx, 0x10(%%rbp)\n\t"
+        "mov %%rdx, 0x18(%%rbp)\n\tmov %%rsi, 0x20(%%rbp)\n\tmov %%rdi, 0x28(%%rbp)\n\t"
+        "mov %%r8, 0x30(%%rbp)\n\tmov %%r9, 0x38(%%rbp)\n\tmov %%r10, 0x40(%%rbp)\n\tmov %%r11, "
+        "0x48(%%rbp)\n\t"
+        "mov %%r12, 0x50(%%rbp)\n\tmov %%r13, 0x58(%%rbp)\n\tmov %%r14, 0x60(%%rbp)\n\tmov %%r15, "
+        "0x68(%%rbp)\n\t"
+        "pop %%rbp"
+        : "+D"(io)
+        :
+        : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory",
+          "cc");
 }
 
 static struct registers ask(uint64_t object, uint64_t offset)
@@ -143,8 +152,9 @@ static void check_hypercall(void)
     bool kept = true;
     for (unsigned i = 0; i < 8; i++)
         kept &= r.r[i] == 0x1111111111111111ull * (i + 1);
-    check(r.rax == HYPERCALL_OK && r.rbx == sizeof(struct status) && (uint32_t)r.rcx == STATUS_VERSION, "the hypercall answers", "%llx %llx %llx",
-          (unsigned long long)r.rax, (unsigned long long)r.rbx, (unsigned long long)r.rcx);
+    check(r.rax == HYPERCALL_OK && r.rbx == sizeof(struct status) && (uint32_t)r.rcx == STATUS_VERSION,
+          "the hypercall answers", "%llx %llx %llx", (unsigned long long)r.rax, (unsigned long long)r.rbx,
+          (unsigned long long)r.rcx);
     check(kept, "the hypercall keeps the other registers", "one has changed");
     static const struct {
         const char *name;
@@ -160,12 +170,13 @@ static void check_hypercall(void)
     };
     for (unsigned i = 0; i < ARRAY_COUNT(wrong); i++) {
         r = ask(wrong[i].object, wrong[i].offset);
-        check(r.rax == wrong[i].result && !(r.rcx | r.rdx | r.rsi | r.rdi), wrong[i].name, "%llx: %llx %llx %llx %llx", (unsigned long long)r.rax,
-              (unsigned long long)r.rcx, (unsigned long long)r.rdx, (unsigned long long)r.rsi, (unsigned long long)r.rdi);
+        check(r.rax == wrong[i].result && !(r.rcx | r.rdx | r.rsi | r.rdi), wrong[i].name,
+              "%llx: %llx %llx %llx %llx", (unsigned long long)r.rax, (unsigned long long)r.rcx,
+              (unsigned long long)r.rdx, (unsigned long long)r.rsi, (unsigned long long)r.rdi);
     }
     r = ask(OBJECT_STATUS, sizeof(struct status) - 8);
-    check(r.rax == HYPERCALL_OK && !(r.rdx | r.rsi | r.rdi), "nothing stands after an object's end", "%llx %llx", (unsigned long long)r.rdx,
-          (unsigned long long)r.rsi);
+    check(r.rax == HYPERCALL_OK && !(r.rdx | r.rsi | r.rdi), "nothing stands after an object's end",
+          "%llx %llx", (unsigned long long)r.rdx, (unsigned long long)r.rsi);
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* A Linux module that tries from ring 0 what the hypervisor must not allow, and writes down what came of it in /proc/ring0: one check a line,
- * `ok NAME` or `FAILED NAME: ...`. The hypervisor's block is given by its address and length. */
+/* A Linux module that tries from ring 0 what the hypervisor must not allow, and writes down what came of it
+ * in /proc/ring0: one check a line, `ok NAME` or `FAILED NAME: ...`. The hypervisor's block is given by its
+ * address and length. */
 #include <asm/msr.h>
 #include <asm/trapnr.h>
 #include <linux/acpi.h>
@@ -37,15 +38,16 @@ static __printf(3, 4) void check(bool good, const char *name, const char *format
 
 #define NO_EXCEPTION (-1)
 
-/* Runs an instruction with RAX and RCX as given; the exception that it raised, or NO_EXCEPTION. The fault handler puts the vector into RAX. */
-#define EXCEPTION_OF(instruction, rax_in, rcx_in)                                                                     \
-    ({                                                                                                                \
-        unsigned long rax = (rax_in), rcx = (rcx_in);                                                                 \
-        asm volatile("1: " instruction "\n\tmov $-1, %%rax\n2:\n" _ASM_EXTABLE_FAULT(1b, 2b)                          \
-                     : "+a"(rax), "+c"(rcx)                                                                           \
-                     :                                                                                                \
-                     : "rbx", "rdx", "rsi", "rdi", "memory", "cc");                                                   \
-        (int)rax;                                                                                                     \
+/* Runs an instruction with RAX and RCX as given; the exception that it raised, or NO_EXCEPTION. The fault
+ * handler puts the vector into RAX. */
+#define EXCEPTION_OF(instruction, rax_in, rcx_in)                                                            \
+    ({                                                                                                       \
+        unsigned long rax = (rax_in), rcx = (rcx_in);                                                        \
+        asm volatile("1: " instruction "\n\tmov $-1, %%rax\n2:\n" _ASM_EXTABLE_FAULT(1b, 2b)                 \
+                     : "+a"(rax), "+c"(rcx)                                                                  \
+                     :                                                                                       \
+                     : "rbx", "rdx", "rsi", "rdi", "memory", "cc");                                          \
+        (int)rax;                                                                                            \
     })
 
 static void raises_ud(const char *name, int exception)
@@ -88,14 +90,20 @@ static void check_instructions(void)
 static int write_exception(u32 msr, u64 value)
 {
     unsigned long rax = (u32)value, rdx = value >> 32;
-    asm volatile("1: wrmsr\n\tmov $-1, %%rax\n2:\n" _ASM_EXTABLE_FAULT(1b, 2b) : "+a"(rax) : "c"(msr), "d"(rdx) : "memory");
+    asm volatile("1: wrmsr\n\tmov $-1, %%rax\n2:\n" _ASM_EXTABLE_FAULT(1b, 2b)
+                 : "+a"(rax)
+                 : "c"(msr), "d"(rdx)
+                 : "memory");
     return (int)rax;
 }
 
 static int read_exception(u32 msr, u64 *value)
 {
     unsigned long rax = 0, rdx = 0, failed = 1;
-    asm volatile("1: rdmsr\n\txor %2, %2\n2:\n" _ASM_EXTABLE_FAULT(1b, 2b) : "+a"(rax), "+d"(rdx), "+r"(failed) : "c"(msr) : "memory");
+    asm volatile("1: rdmsr\n\txor %2, %2\n2:\n" _ASM_EXTABLE_FAULT(1b, 2b)
+                 : "+a"(rax), "+d"(rdx), "+r"(failed)
+                 : "c"(msr)
+                 : "memory");
     *value = (u32)rax | (u64)rdx << 32;
     return failed ? (int)rax : NO_EXCEPTION;
 }
@@ -104,7 +112,8 @@ static void absent(const char *name, u32 msr)
 {
     u64 value;
     int on_read = read_exception(msr, &value), on_write = write_exception(msr, 0);
-    check(on_read == X86_TRAP_GP && on_write == X86_TRAP_GP, name, "exceptions %d on read and %d on write, not #GP", on_read, on_write);
+    check(on_read == X86_TRAP_GP && on_write == X86_TRAP_GP, name,
+          "exceptions %d on read and %d on write, not #GP", on_read, on_write);
 }
 
 /* A write raises `exception` and changes nothing. */
@@ -114,8 +123,8 @@ static void unchanged(const char *name, u32 msr, u64 flip, int exception)
     int on_read = read_exception(msr, &before);
     int on_write = write_exception(msr, before ^ flip);
     read_exception(msr, &after);
-    check(on_read == NO_EXCEPTION && on_write == exception && after == before, name, "exceptions %d, %d; %llx became %llx", on_read, on_write, before,
-          after);
+    check(on_read == NO_EXCEPTION && on_write == exception && after == before, name,
+          "exceptions %d, %d; %llx became %llx", on_read, on_write, before, after);
 }
 
 static void check_registers(void)
@@ -148,20 +157,21 @@ static void check_microcode(void)
     read_exception(MSR_IA32_UCODE_REV, &before);
     int exception = write_exception(MSR_PATCH_LOADER, (unsigned long)report);
     read_exception(MSR_IA32_UCODE_REV, &after);
-    check(exception == NO_EXCEPTION && before == after, "a microcode update is harmless", "exception %d, level %llx became %llx", exception, before, after);
+    check(exception == NO_EXCEPTION && before == after, "a microcode update is harmless",
+          "exception %d, level %llx became %llx", exception, before, after);
 }
 
 /* ---- The hypervisor's block ---- */
 
 /* Reads, writes and reads again, in one width. */
-#define TOUCH(type, at)                                                                                               \
-    ({                                                                                                                \
-        volatile type *p = (volatile type *)(at);                                                                     \
-        type first = *p;                                                                                              \
-        *p = (type)0x5a5a5a5a5a5a5a5aull;                                                                             \
-        type second = *p;                                                                                             \
-        block_accesses += 3;                                                                                          \
-        first == (type)~0ull && second == (type)~0ull;                                                                \
+#define TOUCH(type, at)                                                                                      \
+    ({                                                                                                       \
+        volatile type *p = (volatile type *)(at);                                                            \
+        type first = *p;                                                                                     \
+        *p = (type)0x5a5a5a5a5a5a5a5aull;                                                                    \
+        type second = *p;                                                                                    \
+        block_accesses += 3;                                                                                 \
+        first == (type)~0ull && second == (type)~0ull;                                                       \
     })
 
 static void check_block_page(const char *name, u64 address)
@@ -171,7 +181,9 @@ static void check_block_page(const char *name, u64 address)
         check(false, name, "cannot be mapped");
         return;
     }
-    check(TOUCH(u8, page + 1) && TOUCH(u16, page + 0x102) && TOUCH(u32, page + 0x204) && TOUCH(u64, page + PAGE_SIZE - 8), name, "not all ones");
+    check(TOUCH(u8, page + 1) && TOUCH(u16, page + 0x102) && TOUCH(u32, page + 0x204) &&
+              TOUCH(u64, page + PAGE_SIZE - 8),
+          name, "not all ones");
     memunmap(page);
 }
 
@@ -190,8 +202,8 @@ static void check_block_by_others(void)
     asm volatile("lock xadd %0, %1" : "+r"(old), "+m"(*word) : : "memory");
     check(old == ~0ull && *(volatile u64 *)word == ~0ull, "a locked addition in the block", "%llx", old);
     asm volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(0x5a) : "memory");
-    check(count == 0 && to == pages + PAGE_SIZE + 12 && *(volatile u64 *)(pages + PAGE_SIZE) == ~0ull, "a string store over two pages of the block",
-          "%lu left", count);
+    check(count == 0 && to == pages + PAGE_SIZE + 12 && *(volatile u64 *)(pages + PAGE_SIZE) == ~0ull,
+          "a string store over two pages of the block", "%lu left", count);
     block_accesses += 1 + 2 + 1 + 1; /* at least: two pages may count twice */
     memunmap(pages);
 }
@@ -266,7 +278,8 @@ static void compare_window(struct pci_dev *device, u8 __iomem *window)
     writeb(line ^ 0x55, window + LINE_REGISTER);
     word = port_read(device, LINE_REGISTER);
     outb(line, DATA_PORT + (LINE_REGISTER & 3));
-    check((word & 0xff) == (line ^ 0x55) && readb(window + LINE_REGISTER) == line, "a write through the window is read through the port", "%x", word);
+    check((word & 0xff) == (line ^ 0x55) && readb(window + LINE_REGISTER) == line,
+          "a write through the window is read through the port", "%x", word);
 }
 
 static void check_window_base(struct pci_dev *bridge)
@@ -296,7 +309,8 @@ static int check_pci_alone(void *data)
 
 static void check_pci(void)
 {
-    struct pci_things things = {.disk = pci_get_class(CLASS_NVME, NULL), .bridge = pci_get_domain_bus_and_slot(0, 0, 0)};
+    struct pci_things things = {.disk = pci_get_class(CLASS_NVME, NULL),
+                                .bridge = pci_get_domain_bus_and_slot(0, 0, 0)};
     if (things.disk)
         things.window = window_of(things.disk);
     if (things.window && things.bridge)
