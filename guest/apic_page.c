@@ -77,7 +77,7 @@ void exit_apic_write(struct vcpu *vcpu, uint64_t address)
     if (vcpu_injection_due(vcpu) || !decode(bytes, walk_fetch(vcpu, bytes), walk_decode_mode(vcpu), &op) ||
         op.access_bytes != 4 || (op.kind != DECODE_STORE && op.kind != DECODE_EXCHANGE)) {
         log_limited("cpu %u: cannot decode a write to the APIC at %llx", vcpu->cpu->index,
-                 (unsigned long long)address);
+                    (unsigned long long)address);
         vcpu_inject(vcpu, EXCEPTION_GP, 0);
         return;
     }

@@ -24,8 +24,9 @@
 #define STRUCTURED_ECX_OSPKE    BIT(4)
 #define AMD_ECX_SVM             BIT(2)
 #define AMD_ECX_SKINIT          BIT(12)
-#define AMD_8_EBX_INVLPGB       BIT(3) /* undefined in a guest unless the hypervisor shares its address-space IDs \
-                                        */
+#define AMD_8_EBX_INVLPGB                                                                                    \
+    BIT(3) /* undefined in a guest unless the hypervisor shares its address-space IDs                        \
+            */
 
 static uint32_t signature_leaf; /* constant after cpuid_start */
 

@@ -299,7 +299,7 @@ static bool emulate_string(const struct emulation *e, bool write, bool *failed)
 static void refuse(const struct emulation *e)
 {
     log_limited("cpu %u: an access to a trapped page at %llx that is not emulated", e->vcpu->cpu->index,
-             (unsigned long long)e->address);
+                (unsigned long long)e->address);
     vcpu_inject(e->vcpu, EXCEPTION_GP, 0);
 }
 
@@ -336,7 +336,7 @@ static void touch_block(struct vcpu *vcpu, const struct nested_fault *fault)
     uint64_t count = __atomic_add_fetch(&blocked, 1, __ATOMIC_RELAXED);
     if (count <= BLOCKED_LOGGED)
         log_limited("cpu %u: the guest %s the hypervisor's memory at %llx", vcpu->cpu->index,
-                 fault->write ? "writes" : "reads", (unsigned long long)fault->address);
+                    fault->write ? "writes" : "reads", (unsigned long long)fault->address);
     memset(vcpu->scratch_page, 0xff, PAGE_SIZE);
     if (!step_over_page(vcpu, fault->address & ~PAGE_MASK, physical_of(vcpu->scratch_page)))
         vcpu_inject(vcpu, EXCEPTION_GP, 0);
@@ -367,7 +367,7 @@ void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
         vcpu_flush(vcpu); /* the page was released meanwhile: again */
     } else {
         log_limited("cpu %u: the guest uses address %llx, which is beyond the machine's", vcpu->cpu->index,
-                 (unsigned long long)fault->address);
+                    (unsigned long long)fault->address);
         vcpu_inject(vcpu, EXCEPTION_GP, 0);
     }
 }

@@ -37,8 +37,8 @@ static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     if (!msr_read_safe(msr, &now))
         return false;
     if (now != value)
-        log_limited("cpu %u: a write of %llx to MSR %x is ignored", vcpu->cpu->index, (unsigned long long)value,
-                 msr);
+        log_limited("cpu %u: a write of %llx to MSR %x is ignored", vcpu->cpu->index,
+                    (unsigned long long)value, msr);
     return true;
 }
 
@@ -112,7 +112,7 @@ static bool write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     uint64_t now = msr_read(MSR_APIC_BASE);
     if ((value ^ now) & (APIC_BASE_ADDRESS | APIC_BASE_ENABLE | APIC_BASE_BSP)) {
         log_limited("cpu %u: moving or disabling the APIC (%llx) is refused", vcpu->cpu->index,
-                 (unsigned long long)value);
+                    (unsigned long long)value);
         return false;
     }
     return msr_write_safe(msr, value);

@@ -117,7 +117,7 @@ static void guest_write(struct pci_address at, unsigned offset, unsigned bytes, 
         uint32_t shift = 8 * (offset & 3), mask = bytes == 4 ? ~0u : (1u << 8 * bytes) - 1;
         if ((now >> shift & mask) != (value & mask))
             log_limited("a change of PCI %02x:%02x.%u register %x is ignored", at.bus, at.device, at.function,
-                     offset);
+                        offset);
         if (!ranges_overlap(offset, bytes, BUS_NUMBERS + BUS_NUMBERS_BYTES, 1) || !is_bridge(at))
             return;
         /* The byte beside the bus numbers is the latency timer, which is the guest's. */

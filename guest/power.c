@@ -98,8 +98,8 @@ static void sleep_control(struct vcpu *vcpu, uint16_t port, unsigned bytes, bool
     if (write && (word & SLEEP_ENABLE)) {
         uint8_t type = word >> SLEEP_TYPE_SHIFT & SLEEP_TYPE_MASK;
         if (!(acpi->sleep_type_known & KNOWS_S5) || type != acpi->s5_type) {
-            log_limited("cpu %u: sleep (type %u) is refused: this version does not survive it", vcpu->cpu->index,
-                     type);
+            log_limited("cpu %u: sleep (type %u) is refused: this version does not survive it",
+                        vcpu->cpu->index, type);
             return;
         }
         forget("power-off");
