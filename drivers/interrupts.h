@@ -17,8 +17,9 @@ struct interrupts_message {
 };
 
 struct interrupts {
-    struct spinlock
-        lock; /* covers all below but the first group; taken last, held for no call but vector_raise_on */
+    /* Covers all below but the first group. Under it: the destination and vector functions of guest/trap.h,
+     * which take none, and configuration space, which takes the PCI address port's. */
+    struct spinlock lock;
 
     /* Written at start only. */
     struct pci_address at;

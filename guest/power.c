@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ways out: reset, power-off and sleep. Before the first two every secret is forgotten, because memory
- * outlives a warm reset; sleep is refused, because the hypervisor would not wake up with the machine. */
+/* The ways out through ports that are known here: reset, power-off and sleep. Before the first two every
+ * secret is forgotten, because memory outlives a warm reset (for resets by other ways the loader asks the
+ * firmware to clear it); sleep is refused, because the hypervisor would not wake up with the machine. */
 #include "guest/power.h"
 
 #include "core/log.h"

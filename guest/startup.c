@@ -71,7 +71,7 @@ void startup_take_init(struct vcpu *vcpu)
     vcpu_trap_iret(vcpu, false);
     vcpu_reset_to_vector(vcpu, (uint8_t)vector);
     __atomic_store_n(&vcpu->state, VCPU_RUNNING, __ATOMIC_RELEASE);
-    log_line("cpu %u: started at vector %02x", vcpu->cpu->index, (unsigned)vector);
+    log_limited("cpu %u: started at vector %02x", vcpu->cpu->index, (unsigned)vector);
 }
 
 /* INIT: the sender goes on once the target has taken it, as start-up code that follows expects. It does not

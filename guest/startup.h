@@ -6,8 +6,8 @@
 #include "guest/vcpu.h"
 
 /* An interrupt command that the guest wrote. `destination` is the ICR's destination field (8 bits on xAPIC,
- * 32 on x2APIC). INIT, start-up and NMI commands are done in software; every other one is given to the APIC
- * by `send`. Returns true when it was done here. */
+ * 32 on x2APIC). INIT, start-up and NMI commands are done in software. Returns true when it was done here;
+ * any other command the caller gives to the APIC. */
 bool startup_command(struct vcpu *vcpu, uint32_t command, uint32_t destination);
 
 /* Puts this CPU into its INIT state and waits, in the hypervisor, for a start-up IPI. */

@@ -58,9 +58,10 @@ bool pci_trap(struct pci_trap *trap) must_check;
 
 /* ---- Completions ---- */
 
-/* Asked at each NMI exit, on the CPU that took it: "is one of yours here?" Sweeps all queues whose messages
- * are aimed at this CPU, shows their completions to the guest and raises its vectors. Returns the number of
- * completions taken. */
+/* Asked at each NMI exit, on the CPU that took it, and again and again while a CPU waits to be started: "is
+ * one of yours here?" Sweeps all queues whose messages are aimed at this CPU, shows their completions to the
+ * guest and raises its vectors. Returns the number of completions taken, and of
+ * queues whose completions were taken before their message came. */
 struct nmi_claim {
     unsigned (*sweep)(void *owner, unsigned cpu);
     void *owner;
@@ -76,8 +77,9 @@ unsigned cpu_of_message(uint64_t msi_address);
 uint64_t nmi_message_address(unsigned cpu);
 uint32_t nmi_message_data(void);
 
-/* Raises a guest's vector (16-255) on the local APIC of this CPU; on another CPU. The guest's own ICR is not
- * disturbed. */
+/* Raises a guest's vector (16-255) on the local APIC of this CPU; of the CPU that is named. On an xAPIC the
+ * low half of the interrupt command register is overwritten, once what the guest sent has left; the
+ * destination in its high half stays the guest's, which may stand between its two writes. */
 void vector_raise(uint8_t vector);
 void vector_raise_on(unsigned cpu, uint8_t vector);
 

@@ -43,11 +43,16 @@ static bool spells(const char *text, unsigned first, unsigned second, unsigned t
     return memcmp(text, parts, sizeof(parts)) == 0;
 }
 
+/* Asked of the CPU once: under Shoji each CPUID is an exit, and exits are what `stat` counts. */
 static bool cpu_has_vmmcall(void)
 {
-    unsigned a, b, c, d;
-    __cpuid(0, a, b, c, d);
-    return spells("AuthenticAMD", b, d, c) || spells("HygonGenuine", b, d, c);
+    static enum { NOT_ASKED, VMMCALL, VMCALL } answer;
+    if (answer == NOT_ASKED) {
+        unsigned a, b, c, d;
+        __cpuid(0, a, b, c, d);
+        answer = spells("AuthenticAMD", b, d, c) || spells("HygonGenuine", b, d, c) ? VMMCALL : VMCALL;
+    }
+    return answer == VMMCALL;
 }
 
 /* False when the instruction faulted. */

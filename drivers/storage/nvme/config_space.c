@@ -105,7 +105,7 @@ static void write_command(struct nvme_controller *controller)
     bool memory = controller->command & COMMAND_MEMORY;
     for (unsigned i = 0; memory && i < controller->bar_count; i++) {
         if (!bar_place(&controller->bars[i])) {
-            log_line(
+            log_limited(
                 "nvme %02x:%02x.%x: BAR %u cannot be trapped at %llx; the device's memory decoding stays off",
                 controller->at.bus, controller->at.device, controller->at.function,
                 controller->bars[i].number, (unsigned long long)controller->bars[i].guest);

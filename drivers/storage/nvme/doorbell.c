@@ -55,10 +55,10 @@ static void log_odd(const struct nvme_controller *controller, bool *logged, cons
                     uint32_t value)
 {
     if (!*logged)
-        log_line("nvme %02x:%02x.%x: the guest set the doorbell of %s queue %u to %u, which is not in the "
-                 "queue; ignored",
-                 controller->at.bus, controller->at.device, controller->at.function, kind, id,
-                 (unsigned)value);
+        log_limited("nvme %02x:%02x.%x: the guest set the doorbell of %s queue %u to %u, which is not in the "
+                    "queue; ignored",
+                    controller->at.bus, controller->at.device, controller->at.function, kind, id,
+                    (unsigned)value);
     *logged = true;
 }
 

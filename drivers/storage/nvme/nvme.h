@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The NVMe mediator's own structures. Lock order: controller, then a completion queue (the admin one before
- * an I/O one, never two I/O ones), then one of the leaves: interrupts, the bounce pool, the busy pages. */
+ * an I/O one, never two I/O ones), then one of these: interrupts (which takes the PCI address port's), those
+ * behind page_watch and mmio_trap, the bounce pool, the busy pages, the page allocator, the log. */
 #ifndef SHOJI_NVME_H
 #define SHOJI_NVME_H
 

@@ -98,15 +98,15 @@ static void enable(struct nvme_controller *controller, uint32_t cc)
     if (controller->state == NVME_RESETTING && !(device_get(controller, NVME_CSTS) & CSTS_RDY))
         reclaim(controller);
     if (controller->state != NVME_STOPPED) {
-        log_line("nvme %02x:%02x.%x: the guest enabled the controller before it was ready to be; ignored",
-                 controller->at.bus, controller->at.device, controller->at.function);
+        log_limited("nvme %02x:%02x.%x: the guest enabled the controller before it was ready to be; ignored",
+                    controller->at.bus, controller->at.device, controller->at.function);
         return;
     }
     controller->cc = cc;
     if (!open_admin(controller, cc)) {
-        log_line("nvme %02x:%02x.%x: the guest's admin queues are not in its memory; the controller stays "
-                 "disabled",
-                 controller->at.bus, controller->at.device, controller->at.function);
+        log_limited("nvme %02x:%02x.%x: the guest's admin queues are not in its memory; the controller stays "
+                    "disabled",
+                    controller->at.bus, controller->at.device, controller->at.function);
         controller->fatal = true;
         return;
     }
