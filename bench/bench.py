@@ -31,7 +31,7 @@ TARGETS = {
 
 def under_shoji(folder, disk):
     """One round under Shoji."""
-    with Machine(disk.path, folder, cpus=2) as machine:
+    with Machine(disk.path, folder, cpus=2, threads="multi") as machine:
         guest = Guest(machine, boot_with_data(machine), DATA_DEVICE)
         figures = guest.common()
         reasons = figures["by_reason"] = {}
@@ -43,7 +43,7 @@ def under_shoji(folder, disk):
 
 def bare(folder, disk):
     """The same on the bare machine; its own kernel's dm-crypt in Shoji's place."""
-    with Machine(disk.path, folder, cpus=2) as machine:
+    with Machine(disk.path, folder, cpus=2, threads="multi") as machine:
         machine.expect_words("BdsDxe: starting", 60)
         begin = machine.time_of_last_match()
         return Guest(machine, begin, dm_crypt).common()

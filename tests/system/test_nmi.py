@@ -20,7 +20,7 @@ STORM = (f"rounds=0; until grep -q Y {PARAMETERS}/done; do [ $SECONDS -lt 480 ] 
 def test_nmi_ipis_during_fio(folder, start):
     disk = disk_with_data_volume(folder, extra=TRAPPED)
     disk.put("/nmi_storm.ko", module("nmi_storm"))
-    machine = start(disk, cpus=2, threads="single")
+    machine = start(disk, cpus=2)
     boot_with_data(machine)
     machine.login(BOOT_TIMEOUT)
 

@@ -26,7 +26,7 @@ class MachineError(AssertionError):
     """The machine did not do what was expected; carries the end of what it said."""
 
 
-def qemu_command(disk, variables, *, cpus=2, memory=1024, cpu="max", namespaces="", threads="multi", extra=()):
+def qemu_command(disk, variables, *, cpus=2, memory=1024, cpu="max", namespaces="", threads="single", extra=()):
     """The machine that LAB.md calls the main lane, without its serial ports. With threads="single" the CPUs take turns on one thread: TCG's FXRSTOR and
     XRSTOR write, unlocked, to a word of the first CPU's state, and rarely undo a #VMEXIT that happens there at the same time."""
     return ["qemu-system-x86_64", "-machine", "q35", "-accel", f"tcg,thread={threads}", "-cpu", cpu, "-smp", str(cpus), "-m", str(memory),
