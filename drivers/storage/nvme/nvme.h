@@ -171,6 +171,8 @@ struct nvme_controller {
     uint64_t doorbell_end;       /* offset in BAR 0 behind the last one */
     enum nvme_state state;       /* atomic */
     bool fatal;                  /* the guest enabled it with queues that cannot be */
+    bool shut_down;     /* atomic: the guest said that it is done (CC.SHN); its memory is no queue any more */
+    bool look_at_admin; /* atomic: an admin completion may have come unannounced; see resume_stalled */
     uint32_t cc, aqa, masks;
     uint64_t asq, acq;
     uint64_t shadow_page,

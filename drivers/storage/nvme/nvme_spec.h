@@ -33,6 +33,7 @@
 #define CAP_CMBS        BIT(57)
 
 #define CC_EN         1u
+#define CC_SHN        (3u << 14) /* shutdown notification */
 #define CC_MPS(cc)    ((cc) >> 7 & 0xf)
 #define CC_SHN        (3u << 14)
 #define CC_IOSQES(cc) ((cc) >> 16 & 0xf)

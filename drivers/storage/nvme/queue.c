@@ -186,8 +186,17 @@ unsigned sq_process(struct nvme_sq *sq)
     return taken;
 }
 
+static void look_at_admin(void)
+{
+    for (unsigned c = 0; c < nvme_controller_count; c++)
+        if (__atomic_load_n(&nvme_controllers[c]->look_at_admin, __ATOMIC_ACQUIRE) &&
+            __atomic_exchange_n(&nvme_controllers[c]->look_at_admin, false, __ATOMIC_ACQ_REL))
+            (void)cq_sweep(&nvme_controllers[c]->cq[0]);
+}
+
 void resume_stalled(void)
 {
+    look_at_admin();
     for (unsigned c = 0; __atomic_load_n(&stalled_queues, __ATOMIC_SEQ_CST) && c < nvme_controller_count;
          c++) {
         for (unsigned i = 0; i < NVME_QUEUES_MAX; i++) {

@@ -41,6 +41,13 @@ static void choose_polling(struct nvme_controller *controller, bool interrupts)
     bool was = interrupts_polled(&controller->irq);
     if (interrupts_set_polled(&controller->irq, polls) == was)
         return;
+    /* What completed before the messages were on announces itself to nobody; we hold the admin queue's lock,
+     * so it is looked at a little later. */
+    bool watched = cq_watch_update(&controller->cq[0]);
+    __atomic_store_n(&controller->look_at_admin, true, __ATOMIC_RELEASE);
+    if (!watched)
+        log_limited("nvme %02x:%02x.%x: the admin completion queue cannot be watched", controller->at.bus,
+                    controller->at.device, controller->at.function);
     for (unsigned i = 1; i < NVME_QUEUES_MAX; i++) {
         struct nvme_cq *cq = &controller->cq[i];
         spin_lock(&cq->lock);

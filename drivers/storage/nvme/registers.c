@@ -103,6 +103,7 @@ static void enable(struct nvme_controller *controller, uint32_t cc)
         return;
     }
     controller->cc = cc;
+    __atomic_store_n(&controller->shut_down, false, __ATOMIC_RELEASE);
     if (!open_admin(controller, cc)) {
         log_limited("nvme %02x:%02x.%x: the guest's admin queues are not in its memory; the controller stays "
                     "disabled",
@@ -116,6 +117,19 @@ static void enable(struct nvme_controller *controller, uint32_t cc)
     controller->state = NVME_RUNNING;
     set_active(controller, true);
     device_put(controller, NVME_CC, cc);
+}
+
+/* The guest is done with the controller until it enables it anew. */
+static void shut_down(struct nvme_controller *controller)
+{
+    __atomic_store_n(&controller->shut_down, true, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < NVME_QUEUES_MAX; i++) {
+        spin_lock(&controller->cq[i].lock);
+        bool done = cq_watch_update(&controller->cq[i]);
+        spin_unlock(&controller->cq[i].lock);
+        if (!done) /* taking a watch away needs no memory */
+            log_limited("nvme: completion queue %u is still watched after the shutdown", i);
+    }
 }
 
 static void write_cc(struct nvme_controller *controller, uint32_t value)
@@ -133,6 +147,8 @@ static void write_cc(struct nvme_controller *controller, uint32_t value)
     }
     if (!controller->fatal)
         device_put(controller, NVME_CC, value);
+    if (value & CC_SHN)
+        shut_down(controller);
 }
 
 static uint32_t read_status(struct nvme_controller *controller)

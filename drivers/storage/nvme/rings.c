@@ -88,9 +88,8 @@ bool cq_watch_update(struct nvme_cq *cq)
 {
     struct interrupts *irq = &cq->controller->irq;
     bool announced = cq->device_interrupts && interrupts_enabled(irq);
-    /* The admin queue of a polling guest stays watched: an entry may have come before the messages were on.
-     */
-    bool wanted = cq->used && (!announced || (!cq->id && interrupts_polled(irq)));
+    /* After a shutdown the queues are ordinary memory of whoever boots next, who may use it for anything. */
+    bool wanted = cq->used && !announced && !__atomic_load_n(&cq->controller->shut_down, __ATOMIC_ACQUIRE);
     if (wanted == cq->watched)
         return true;
     unsigned done = 0;
