@@ -6,7 +6,6 @@
 
 #include "core/apic.h"
 #include "core/log.h"
-#include "core/spinlock.h"
 #include "guest/destination.h"
 #include "guest/nested.h"
 #include "guest/startup.h"
@@ -14,38 +13,52 @@
 
 #define XAPIC_DESTINATION_SHIFT 24
 
-static struct spinlock lock; /* of the next one, and of changes to the page's trap */
-static bool closed;          /* read without the lock too */
-static bool always_closed;   /* constant after start */
+static bool always_closed; /* constant after start */
+static unsigned
+    closed_count; /* atomic: CPUs whose page is closed; above zero the x2APIC's register is trapped for all */
 
-static bool set_closed(bool close)
+/* Each CPU has a page of its own in the nested tables, and only the CPU that announced start-ups has to be
+ * watched: the others are left alone. They may be parked in memory that has another owner by now, where an
+ * exit, which ends a HLT, would let them run on. */
+static bool set_closed(struct vcpu *vcpu, enum apic_trap trap)
 {
-    bool done = true;
-    spin_lock(&lock);
-    if (closed != close) {
-        __atomic_store_n(&closed, close, __ATOMIC_SEQ_CST);
-        vcpu_trap_msr_write(MSR_X2APIC_ICR, close);
-        done = nested_set_all(APIC_DEFAULT_BASE, close ? NESTED_READ : NESTED_ALL);
-    }
-    spin_unlock(&lock);
-    return done;
+    bool was = vcpu->apic_trap != APIC_OPEN, is = trap != APIC_OPEN;
+    vcpu->apic_trap = trap;
+    if (was == is)
+        return true;
+    unsigned count = __atomic_add_fetch(&closed_count, is ? 1 : -1u, __ATOMIC_ACQ_REL);
+    vcpu_trap_msr_write(MSR_X2APIC_ICR, count);
+    return nested_set(vcpu, APIC_DEFAULT_BASE, APIC_DEFAULT_BASE, apic_page_access(vcpu));
+}
+
+bool apic_page_close_all(void)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < ARRAY_COUNT(vcpus); i++)
+        if (vcpus[i]) {
+            vcpus[i]->apic_trap = APIC_CLOSED;
+            count++;
+        }
+    __atomic_store_n(&closed_count, count, __ATOMIC_RELEASE);
+    vcpu_trap_msr_write(MSR_X2APIC_ICR, true);
+    return nested_set_all(APIC_DEFAULT_BASE, NESTED_READ);
 }
 
 bool apic_page_start(unsigned count, bool always)
 {
     always_closed = always;
-    return count < 2 && !always ? true : set_closed(true);
+    return count < 2 && !always ? true : apic_page_close_all();
 }
 
-void apic_page_close(void)
+void apic_page_close(enum apic_trap trap)
 {
-    if (!set_closed(true))
+    if (!set_closed(this_vcpu(), trap))
         log_limited("no memory to trap the APIC page");
 }
 
 void apic_page_open(void)
 {
-    if (!always_closed && !set_closed(false))
+    if (!always_closed && !set_closed(this_vcpu(), APIC_OPEN))
         log_limited("no memory to open the APIC page");
 }
 
@@ -54,9 +67,9 @@ bool apic_page_is(uint64_t address)
     return (address & ~PAGE_MASK) == APIC_DEFAULT_BASE;
 }
 
-enum nested_access apic_page_access(void)
+enum nested_access apic_page_access(const struct vcpu *vcpu)
 {
-    return __atomic_load_n(&closed, __ATOMIC_SEQ_CST) ? NESTED_READ : NESTED_ALL;
+    return vcpu->apic_trap == APIC_OPEN ? NESTED_ALL : NESTED_READ;
 }
 
 static void write_register(struct vcpu *vcpu, unsigned offset, uint32_t value)
@@ -67,6 +80,9 @@ static void write_register(struct vcpu *vcpu, unsigned offset, uint32_t value)
     apic_write(offset, value);
     if (offset == APIC_LDR || offset == APIC_DFR)
         destination_note(vcpu);
+    /* The first end of an interrupt: a CPU that was started is set up. */
+    if (offset == APIC_EOI && vcpu->apic_trap == APIC_CLOSED_STARTED)
+        apic_page_open();
 }
 
 void exit_apic_write(struct vcpu *vcpu, uint64_t address)

@@ -12,14 +12,19 @@
  * firmware wakes CPUs that are not yet the guest's. */
 bool apic_page_start(unsigned cpu_count, bool always) must_check;
 
-/* The guest announces that it will start CPUs (the warm-reset code in CMOS), or that it is done. Any CPU. */
-void apic_page_close(void);
+/* Closes it on all CPUs, whatever they are doing. */
+bool apic_page_close_all(void) must_check;
+
+/* On the CPU that runs this code: the guest announces that this CPU will start others (the warm-reset code in
+ * CMOS; APIC_CLOSED), or this CPU was itself started (APIC_CLOSED_STARTED: until its first end of an
+ * interrupt, so that its identity is seen); and that it is done. */
+void apic_page_close(enum apic_trap trap);
 void apic_page_open(void);
 
 bool apic_page_is(uint64_t address);
 
-/* What the guest may do with the page by itself now. */
-enum nested_access apic_page_access(void);
+/* What the guest may do with the page by itself now, on this CPU. */
+enum nested_access apic_page_access(const struct vcpu *vcpu);
 
 /* A write of the closed page. */
 void exit_apic_write(struct vcpu *vcpu, uint64_t address);

@@ -45,7 +45,7 @@ static enum nested_access rightful_access(uint64_t page)
     spin_unlock(&lock);
     if (taken || nested_is_block(page))
         return NESTED_NONE;
-    return apic_page_is(page) ? apic_page_access() : NESTED_ALL;
+    return apic_page_is(page) ? apic_page_access(this_vcpu()) : NESTED_ALL;
 }
 
 /* Brings pages to what the tables say, on all CPUs. Another CPU may change the tables meanwhile: whoever
@@ -352,6 +352,10 @@ void exit_nested_fault(struct vcpu *vcpu, const struct nested_fault *fault)
     struct mmio_region region;
     struct watched_page page;
     if (apic_page_is(fault->address) && fault->write) {
+        if (vcpu->apic_trap == APIC_OPEN) {
+            vcpu_flush(vcpu); /* opened meanwhile: again */
+            return;
+        }
         step_abandon(vcpu);
         exit_apic_write(vcpu, fault->address);
     } else if (find_region(fault->address, &region)) {

@@ -167,7 +167,10 @@ bool nested_set_all(uint64_t page, enum nested_access access)
             done = set_locked(vcpus[i], page, page, access);
     uint64_t wanted = __atomic_add_fetch(&generation, 1, __ATOMIC_SEQ_CST);
     spin_unlock(&lock);
-    wait_for_others(wanted);
+    /* A page that was absent is in no TLB, and where one was read-only its old entry faults once and is
+     * looked up again: only what is taken away hurries. */
+    if (access != NESTED_ALL)
+        wait_for_others(wanted);
     return done;
 }
 

@@ -85,7 +85,7 @@ static void cmos(struct vcpu *vcpu, uint16_t port, unsigned bytes, bool write, u
     }
     if (write && index == CMOS_SHUTDOWN && (port == PORT_CMOS_DATA || bytes > 1)) {
         if (data == CMOS_WARM_RESET)
-            apic_page_close();
+            apic_page_close(APIC_CLOSED);
         else
             apic_page_open();
     }

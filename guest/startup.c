@@ -70,6 +70,7 @@ void startup_take_init(struct vcpu *vcpu)
     vcpu->nmi_blocked = vcpu->nmi_pending = false;
     vcpu_trap_iret(vcpu, false);
     vcpu_reset_to_vector(vcpu, (uint8_t)vector);
+    apic_page_close(APIC_CLOSED_STARTED);
     __atomic_store_n(&vcpu->state, VCPU_RUNNING, __ATOMIC_RELEASE);
     log_limited("cpu %u: started at vector %02x", vcpu->cpu->index, (unsigned)vector);
 }
@@ -138,6 +139,7 @@ bool startup_command(struct vcpu *vcpu, uint32_t command, uint32_t destination)
 
 void exit_init(struct vcpu *vcpu)
 {
-    apic_page_close(); /* a real INIT announces a start-up IPI, and that one must be seen */
+    if (!apic_page_close_all()) /* a real INIT announces a start-up IPI, and that one must be seen */
+        panic("No memory to trap the APIC page");
     startup_take_init(vcpu);
 }

@@ -18,6 +18,9 @@ enum vcpu_request {
     REQUEST_LOOK = 1 << 2, /* nested translations changed: see nested_generation */
 };
 
+/* Whether writes to the APIC's page exit (guest/apic_page.c). */
+enum apic_trap { APIC_OPEN, APIC_CLOSED, APIC_CLOSED_STARTED };
+
 #define SIPI_NONE      0x100u
 #define STEP_PAGES_MAX 4
 
@@ -40,6 +43,7 @@ struct vcpu {
     uint64_t last_kick;              /* TSC when the last of them was sent */
     bool in_guest;                   /* between the last look at the nested generation and the next exit */
     enum vcpu_state state;
+    enum apic_trap apic_trap;               /* of its own page */
     uint8_t logical_id, destination_format; /* of its xAPIC: LDR and DFR, by destination_note */
 
     /* NMIs (guest/nmi.c). */
