@@ -180,7 +180,7 @@ def test_core_image_damaged(folder, start):
 def test_not_enough_memory(folder, start):
     disk = encrypted_disk(folder / "disk.img")
     before = disk.digest()
-    refused(start(disk, cpus=1, memory=88), "not enough memory")
+    refused(start(disk, cpus=1, memory=72), "not enough memory")
     assert disk.digest() == before
 
 
