@@ -6,6 +6,7 @@
 
 #include "core/apic.h"
 #include "core/log.h"
+#include "core/spinlock.h"
 #include "guest/destination.h"
 #include "guest/nested.h"
 #include "guest/startup.h"
@@ -14,33 +15,37 @@
 #define XAPIC_DESTINATION_SHIFT 24
 
 static bool always_closed; /* constant after start */
+
+static struct spinlock
+    lock; /* of the next one, of changes of `apic_trap`, and of the x2APIC's bit in the map */
 static unsigned
-    closed_count; /* atomic: CPUs whose page is closed; above zero the x2APIC's register is trapped for all */
+    closed_count; /* CPUs whose page is closed; above zero the x2APIC's register is trapped for all */
 
 /* Each CPU has a page of its own in the nested tables, and only the CPU that announced start-ups has to be
  * watched: the others are left alone. They may be parked in memory that has another owner by now, where an
  * exit, which ends a HLT, would let them run on. */
 static bool set_closed(struct vcpu *vcpu, enum apic_trap trap)
 {
+    spin_lock(&lock);
     bool was = vcpu->apic_trap != APIC_OPEN, is = trap != APIC_OPEN;
     vcpu->apic_trap = trap;
-    if (was == is)
-        return true;
-    unsigned count = __atomic_add_fetch(&closed_count, is ? 1 : -1u, __ATOMIC_ACQ_REL);
-    vcpu_trap_msr_write(MSR_X2APIC_ICR, count);
-    return nested_set(vcpu, APIC_DEFAULT_BASE, APIC_DEFAULT_BASE, apic_page_access(vcpu));
+    closed_count = closed_count + is - was;
+    vcpu_trap_msr_write(MSR_X2APIC_ICR, closed_count);
+    spin_unlock(&lock);
+    return was == is || nested_set(vcpu, APIC_DEFAULT_BASE, APIC_DEFAULT_BASE, apic_page_access(vcpu));
 }
 
 bool apic_page_close_all(void)
 {
-    unsigned count = 0;
+    spin_lock(&lock);
+    closed_count = 0;
     for (unsigned i = 0; i < ARRAY_COUNT(vcpus); i++)
         if (vcpus[i]) {
             vcpus[i]->apic_trap = APIC_CLOSED;
-            count++;
+            closed_count++;
         }
-    __atomic_store_n(&closed_count, count, __ATOMIC_RELEASE);
     vcpu_trap_msr_write(MSR_X2APIC_ICR, true);
+    spin_unlock(&lock);
     return nested_set_all(APIC_DEFAULT_BASE, NESTED_READ);
 }
 
