@@ -69,9 +69,9 @@ class Guest:
         return sum(cpu["exits"] - cpu["by_reason"]["hypercall"] for cpu in cpus), reasons, counters["seconds"]
 
     def exits_per_io(self, depth):
-        """Exits for each 4 KiB random read from one CPU, and the same by reason."""
+        """Exits for each 4 KiB random read, and the same by reason."""
         before, reasons_before, _ = self.exits()
-        job = self.fio(f"--rw=randread --bs=4k --iodepth={depth} --number_ios={EXIT_IOS}", jobs=1)
+        job = self.fio(f"--rw=randread --bs=4k --iodepth={depth} --number_ios={EXIT_IOS}")
         after, reasons_after, _ = self.exits()
         count = job["read"]["total_ios"]
         grown = {name: reasons_after[name] - reasons_before[name] for name in reasons_after}
