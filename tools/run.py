@@ -42,7 +42,7 @@ def main():
     shutil.copyfile(OVMF_VARS, variables)
     log = Path("build/run/shoji.log")
     command = qemu_command(disk.path, variables, cpus=min(os.cpu_count() or 1, 4))
-    command += ["-serial", "mon:stdio", "-chardev", f"file,id=log,path={log}", "-device", f"isa-serial,iobase={LOG_PORT:#x},irq=5,chardev=log"]
+    command += ["-display", "none", "-serial", "mon:stdio", "-chardev", f"file,id=log,path={log}", "-device", f"isa-serial,iobase={LOG_PORT:#x},irq=5,chardev=log"]
     print(WELCOME, flush=True)
     os.execvp(command[0], command)
 
