@@ -31,6 +31,7 @@
 #define RFLAGS_DF  BIT(10)
 #define RFLAGS_RF  BIT(16)
 #define RFLAGS_VM  BIT(17)
+#define RFLAGS_AC  BIT(18)
 
 #define DR6_TRAPS 0xfull /* B0-B3: which breakpoint */
 #define DR6_BS    BIT(14)

@@ -11,7 +11,7 @@ void exit_msr_read(struct vcpu *vcpu);
 void exit_msr_write(struct vcpu *vcpu);
 void exit_hypercall(struct vcpu *vcpu);
 
-/* One IN or OUT; `length` is the instruction's. */
+/* One IN or OUT; `length` is the instruction's, and of no meaning for INS and OUTS, which are decoded. */
 struct port_access {
     uint16_t port;
     uint8_t bytes;

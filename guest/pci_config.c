@@ -245,5 +245,5 @@ bool pci_trap(struct pci_trap *trap)
 bool pci_config_start(const struct handoff_acpi *tables)
 {
     acpi = tables;
-    return ports_trap((struct port_rule){PCI_ADDRESS_PORT, 8, access});
+    return ports_trap((struct port_rule){.first = PCI_ADDRESS_PORT, .count = 8, .access = access});
 }

@@ -110,20 +110,22 @@ static void sleep_control(struct vcpu *vcpu, uint16_t port, unsigned bytes, bool
 
 static bool trap_sleep(uint32_t port)
 {
-    return !port || ports_trap((struct port_rule){(uint16_t)port, 2, sleep_control});
+    return !port ||
+           ports_trap((struct port_rule){.first = (uint16_t)port, .count = 2, .access = sleep_control});
 }
 
 bool power_start(const struct handoff_acpi *tables)
 {
     acpi = tables;
-    bool done = ports_trap((struct port_rule){PORT_KEYBOARD, 1, keyboard}) &&
-                ports_trap((struct port_rule){PORT_FAST_RESET, 1, fast_reset}) &&
-                ports_trap((struct port_rule){PORT_CMOS_INDEX, 2, cmos}) && trap_sleep(acpi->pm1a_control) &&
-                trap_sleep(acpi->pm1b_control);
+    bool done = ports_trap((struct port_rule){.first = PORT_KEYBOARD, .count = 1, .access = keyboard}) &&
+                ports_trap((struct port_rule){.first = PORT_FAST_RESET, .count = 1, .access = fast_reset}) &&
+                ports_trap((struct port_rule){.first = PORT_CMOS_INDEX, .count = 2, .access = cmos}) &&
+                trap_sleep(acpi->pm1a_control) && trap_sleep(acpi->pm1b_control);
     bool own_register =
         acpi->reset_is_port && acpi->reset_register && acpi->reset_register != PORT_RESET_CONTROL;
     if (done && own_register)
-        done = ports_trap((struct port_rule){(uint16_t)acpi->reset_register, 1, reset_register});
+        done = ports_trap((struct port_rule){
+            .first = (uint16_t)acpi->reset_register, .count = 1, .access = reset_register});
     return done;
 }
 

@@ -45,7 +45,8 @@ static bool create_vcpu(unsigned index)
 
 static bool trap_ports(const struct handoff *handoff)
 {
-    if (handoff->log_port && !ports_trap((struct port_rule){handoff->log_port, SERIAL_PORTS, hidden_port}))
+    if (handoff->log_port && !ports_trap((struct port_rule){
+                                 .first = handoff->log_port, .count = SERIAL_PORTS, .access = hidden_port}))
         return false;
     return power_start(&handoff->acpi) && pci_config_start(&handoff->acpi);
 }

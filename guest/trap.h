@@ -31,6 +31,19 @@ struct mmio_region {
 bool mmio_trap(struct mmio_region *region) must_check;
 void mmio_release(struct mmio_region *region);
 
+/* ---- Ports ---- */
+
+/* `access` answers reads in *value; bytes is 1, 2 or 4, and all of them lie in the region. */
+struct port_region {
+    uint16_t first, count;
+    void (*access)(void *owner, uint16_t port, unsigned bytes, bool write, uint32_t *value);
+    void *owner;
+};
+
+/* Traps the ports for good. Before the first CPU runs; the structure stays the caller's. False when there are
+ * too many. */
+bool port_trap(const struct port_region *region) must_check;
+
 /* ---- Completion pages (polled or pin-interrupt queues) ---- */
 
 /* A page of guest RAM whose every access first calls `before`; then the guest's instruction runs natively on

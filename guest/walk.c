@@ -17,7 +17,8 @@ static bool walk_32(const struct vcpu *vcpu, uint64_t linear, struct walk *out)
 {
     uint64_t entry;
     uint64_t table = vcpu_cr(vcpu, CR3) & ENTRY_32_ADDRESS;
-    if (!read_entry(table + (linear >> 22 & 0x3ff) * 4, 4, &entry))
+    out->leaf = table + (linear >> 22 & 0x3ff) * 4;
+    if (!read_entry(out->leaf, 4, &entry))
         return false;
     out->writable = entry & PTE_WRITE;
     out->user = entry & PTE_USER;
@@ -26,7 +27,8 @@ static bool walk_32(const struct vcpu *vcpu, uint64_t linear, struct walk *out)
                         (linear & (MIB(4) - 1));
         return true;
     }
-    if (!read_entry((entry & ENTRY_32_ADDRESS) + (linear >> 12 & 0x3ff) * 4, 4, &entry))
+    out->leaf = (entry & ENTRY_32_ADDRESS) + (linear >> 12 & 0x3ff) * 4;
+    if (!read_entry(out->leaf, 4, &entry))
         return false;
     out->writable &= !!(entry & PTE_WRITE);
     out->user &= !!(entry & PTE_USER);
@@ -43,7 +45,8 @@ static bool walk_64(const struct vcpu *vcpu, uint64_t linear, unsigned levels, s
         unsigned shift = PAGE_SHIFT + 9 * level;
         uint64_t index = linear >> shift & (level == 2 && levels == 3 ? 3 : TABLE_ENTRIES - 1);
         uint64_t entry;
-        if (!read_entry(table + index * 8, 8, &entry))
+        out->leaf = table + index * 8;
+        if (!read_entry(out->leaf, 8, &entry))
             return false;
         if (!(levels == 3 && level == 2)) {
             out->writable &= !!(entry & PTE_WRITE);
@@ -72,6 +75,17 @@ bool walk_linear(const struct vcpu *vcpu, uint64_t linear, struct walk *out)
     if (!(vcpu_efer(vcpu) & EFER_LMA))
         return walk_64(vcpu, linear & 0xffffffffull, 3, out);
     return walk_64(vcpu, linear, cr4 & CR4_LA57 ? 5 : 4, out);
+}
+
+void walk_note_access(const struct walk *at, bool write)
+{
+    uint8_t bits = PTE_ACCESSED | (write ? PTE_DIRTY : 0);
+    uint8_t *entry = at->leaf ? guest_memory_open(at->leaf, sizeof *entry) : NULL;
+    if (!entry)
+        return;
+    if ((__atomic_load_n(entry, __ATOMIC_RELAXED) & bits) != bits)
+        __atomic_fetch_or(entry, bits, __ATOMIC_RELAXED);
+    guest_memory_close();
 }
 
 bool walk_read_byte(uint64_t physical, uint8_t *byte)

@@ -10,11 +10,15 @@
 struct walk {
     uint64_t physical;
     bool writable, user;
+    uint64_t leaf; /* physical address of the entry that maps the page; 0: paging is off */
 };
 
 /* Translates a linear address by the CPU's paging mode: none, 32-bit, PAE, 4 or 5 levels. False when it is
  * not mapped. */
 bool walk_linear(const struct vcpu *vcpu, uint64_t linear, struct walk *out) must_check;
+
+/* Marks the page as accessed, and as written to, in the guest's own entry, as the CPU does. */
+void walk_note_access(const struct walk *at, bool write);
 
 enum decode_mode walk_decode_mode(const struct vcpu *vcpu);
 

@@ -3,7 +3,8 @@
  * memory operand. (AMD APM volume 3, appendix A; SDM volume 2, appendix A.) */
 #include "lib/decode_parts.h"
 
-#define ESCAPE_0F 0x0f
+#define ESCAPE_0F  0x0f
+#define OPCODE_INS 0x6cu /* 6Ch and 6Dh INS, 6Eh and 6Fh OUTS */
 
 /* What follows the opcode, and where the other operand is. */
 enum layout {
@@ -271,6 +272,26 @@ bool decode(const uint8_t *bytes, size_t size, enum decode_mode mode, struct dec
         return false; /* #UD */
     out->locked = in.lock || out->kind == DECODE_EXCHANGE;
     out->length = in.code.at;
+    return true;
+}
+
+bool decode_string(const uint8_t *bytes, size_t size, enum decode_mode mode, struct decode_string *out)
+{
+    struct instruction in = instruction_of(bytes, size, mode);
+    uint8_t opcode = read_prefixes(&in);
+    if (in.code.failed || (opcode & ~3u) != OPCODE_INS || in.lock)
+        return false;
+    bool is_output = opcode & 2;
+    *out = (struct decode_string){
+        .is_output = is_output,
+        .repeat = in.repeat,
+        .bytes = opcode & 1 ? MIN(operand_size(&in), 4u) : 1, /* REX.W means nothing */
+        .address_bytes = in.address_bytes,
+        .segment = !is_output       ? SEGMENT_ES
+                   : in.has_segment ? in.segment
+                                    : SEGMENT_DS,
+        .length = in.code.at,
+    };
     return true;
 }
 

@@ -60,6 +60,18 @@ bool decode(const uint8_t *bytes, size_t size, enum decode_mode mode, struct dec
 unsigned decode_length_of(const uint8_t *bytes, size_t size, enum decode_mode mode, const uint8_t *opcode,
                           size_t opcode_bytes);
 
+/* INS and OUTS. */
+struct decode_string {
+    bool is_output; /* OUTS */
+    bool repeat;    /* REP, REPE or REPNE: all mean the same here */
+    uint8_t bytes;  /* of one element: 1, 2, 4 */
+    uint8_t address_bytes;
+    enum segment segment; /* ES for INS; DS or the override for OUTS */
+    uint8_t length;       /* of the whole instruction */
+};
+bool decode_string(const uint8_t *bytes, size_t size, enum decode_mode mode,
+                   struct decode_string *out) must_check;
+
 /* The low `bytes` of value, sign- or zero-extended to 64 bits. */
 uint64_t decode_extend(uint64_t value, unsigned bytes, bool sign);
 

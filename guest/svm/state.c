@@ -22,6 +22,11 @@ uint64_t vcpu_cr(const struct vcpu *vcpu, enum control_register cr)
     }
 }
 
+void vcpu_set_cr2(struct vcpu *vcpu, uint64_t linear)
+{
+    vcpu->vmcb->cr2 = linear;
+}
+
 uint64_t vcpu_efer(const struct vcpu *vcpu)
 {
     return vcpu->vmcb->efer & ~EFER_SVME;

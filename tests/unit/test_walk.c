@@ -49,6 +49,15 @@ bool guest_memory_read(uint64_t address, void *to, size_t length)
     return true;
 }
 
+void *guest_memory_open(uint64_t address, size_t length)
+{
+    return range_fits(address, length, RAM_BYTES) ? ram + address : NULL;
+}
+
+void guest_memory_close(void)
+{
+}
+
 static void put(uint64_t address, uint64_t value, size_t bytes)
 {
     assert_true(range_fits(address, bytes, RAM_BYTES));
@@ -194,6 +203,23 @@ static void test_tables_outside_of_ram(void **state)
     assert_int_equal(physical(0x10), TOP + 0x10);
 }
 
+static void test_access_is_noted(void **state)
+{
+    (void)state;
+    struct walk at;
+    put(TOP + 3 * 4, SECOND | OPEN, 4);
+    put(SECOND + 5 * 4, DATA | OPEN, 4);
+    assert_true(walk_linear(&vcpu, 0x00c05678, &at));
+    walk_note_access(&at, false);
+    assert_int_equal(ram[SECOND + 5 * 4], OPEN | PTE_ACCESSED);
+    walk_note_access(&at, true);
+    assert_int_equal(ram[SECOND + 5 * 4], OPEN | PTE_ACCESSED | PTE_DIRTY);
+    cr0 = 0;
+    assert_true(walk_linear(&vcpu, 0x5678, &at));
+    walk_note_access(&at, true);
+    assert_int_equal(at.leaf, 0);
+}
+
 static void test_fetch_over_a_page_edge(void **state)
 {
     (void)state;
@@ -252,6 +278,7 @@ int main(void)
         cmocka_unit_test_setup(test_large_bit_at_the_top_is_no_page, set_up),
         cmocka_unit_test_setup(test_five_levels, set_up),
         cmocka_unit_test_setup(test_tables_outside_of_ram, set_up),
+        cmocka_unit_test_setup(test_access_is_noted, set_up),
         cmocka_unit_test_setup(test_fetch_over_a_page_edge, set_up),
         cmocka_unit_test_setup(test_fetch_with_a_segment, set_up),
     };
