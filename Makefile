@@ -18,7 +18,7 @@ MAKEFLAGS += --no-print-directory
 
 # ---- Sources, by room ----
 
-STORAGE_SOURCES := $(wildcard drivers/*.c drivers/storage/*.c drivers/storage/nvme/*.c)
+STORAGE_SOURCES := $(wildcard drivers/*.c drivers/storage/*.c drivers/storage/*/*.c)
 LIB_SOURCES     := $(wildcard lib/*.c)
 PORT_SOURCES    := $(filter-out crypto/port/core_% crypto/port/host_% crypto/port/efi_%,$(wildcard crypto/port/*.c))
 

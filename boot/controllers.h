@@ -6,6 +6,11 @@
 
 #include "boot/volume.h"
 
+/* Finds the controller of the disk with this device path, and fills the PCI location, unit and serial number
+ * of the volume. False when it is of a kind that Shoji does not mediate. */
+bool controller_identify(EFI_DEVICE_PATH *disk, EFI_HANDLE *controller,
+                         struct handoff_volume *out) must_check;
+
 /* Takes the firmware's drivers off every volume's controller and brings it to rest. Everything that was to be
  * read from them must have been read, and every file be closed. False with a sentence when one does not obey;
  * the others are then connected again. */

@@ -2,8 +2,8 @@
 /* The search for a volume's disk. */
 #include "boot/disk.h"
 
+#include "boot/controllers.h"
 #include "boot/device_path.h"
-#include "boot/nvme.h"
 #include "boot/partition.h"
 #include "lib/reader.h"
 #include "lib/strings.h"
@@ -132,11 +132,11 @@ bool disk_find(const struct policy_volume *policy, const struct esp *esp, EFI_HA
     *out = (struct handoff_volume){0};
     if (!look_everywhere(&search) || search.disks_found != 1)
         return not_one(&search, problem);
-    if (!nvme_identify(search.disk, controller, out))
-        return report(
-            problem,
-            "Volume %s: its disk is not an NVMe disk, and this version can protect no other; move it to one.",
-            policy->name);
+    if (!controller_identify(search.disk, controller, out))
+        return report(problem,
+                      "Volume %s: its disk is neither an NVMe nor an IDE disk, and this version can protect "
+                      "no other; move it to one.",
+                      policy->name);
     if (!check_pin(policy, out, problem))
         return false;
     note_esp(esp, search.disk, out);

@@ -9,6 +9,7 @@ struct firmware firmware;
 EFI_GUID block_io_guid = EFI_BLOCK_IO_PROTOCOL_GUID;
 EFI_GUID device_path_guid = EFI_DEVICE_PATH_PROTOCOL_GUID;
 EFI_GUID disk_file_system_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
+EFI_GUID disk_info_guid = {0xd432a67f, 0x14dc, 0x484b, {0xb3, 0xbb, 0x3f, 0x02, 0x91, 0x84, 0x93, 0x27}};
 EFI_GUID file_info_guid = EFI_FILE_INFO_ID;
 EFI_GUID graphics_guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
 EFI_GUID loaded_image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;

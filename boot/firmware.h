@@ -29,7 +29,8 @@ void *protocol_anywhere(EFI_GUID *protocol);
 void *configuration_table(const EFI_GUID *identifier);
 
 extern EFI_GUID block_io_guid, device_path_guid, disk_file_system_guid, file_info_guid, graphics_guid,
-    hii_font_guid, loaded_image_guid, mp_services_guid, nvme_guid, pci_io_guid, acpi_20_guid, acpi_10_guid;
+    disk_info_guid, hii_font_guid, loaded_image_guid, mp_services_guid, nvme_guid, pci_io_guid, acpi_20_guid,
+    acpi_10_guid;
 
 /* EFI_MP_SERVICES_PROTOCOL (PI 1.7 volume 2, 13.4). */
 enum processor_status { PROCESSOR_IS_BSP = 1 << 0, PROCESSOR_ENABLED = 1 << 1, PROCESSOR_HEALTHY = 1 << 2 };
@@ -78,6 +79,14 @@ struct nvme_pass_thru {
     void *mode;
     EFI_STATUS(EFIAPI *pass_thru)
     (struct nvme_pass_thru *this, uint32_t namespace_id, struct nvme_packet *packet, EFI_EVENT event);
+};
+
+/* EFI_DISK_INFO_PROTOCOL (PI 1.7 volume 5, 3.4); what the loader does not call is left untyped. */
+struct disk_info {
+    EFI_GUID interface;
+    void *inquiry;
+    EFI_STATUS(EFIAPI *identify)(struct disk_info *this, void *data, uint32_t *bytes);
+    void *sense_data, *which_ide;
 };
 
 /* EFI_HII_FONT_PROTOCOL (UEFI 2.10, 34.1); what the loader does not call is left untyped. */

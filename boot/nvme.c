@@ -3,8 +3,9 @@
 #include "boot/nvme.h"
 
 #include "boot/device_path.h"
+#include "boot/pci.h"
+#include "lib/padded.h"
 #include "lib/reader.h"
-#include "lib/strings.h"
 
 #define MESSAGING_NVME_NAMESPACE                                                                             \
     0x17 /* UEFI 2.10, 10.3.4.21: a 32-bit namespace identifier, then an EUI-64 */
@@ -30,20 +31,6 @@
 #define STEP_MICROSECONDS 1000
 #define STEPS_PER_UNIT    500
 
-/* The serial number without the blanks around it. */
-static void copy_serial(const uint8_t *identify, char out[HANDOFF_SERIAL_MAX])
-{
-    const uint8_t *from = identify + SERIAL_OFFSET;
-    size_t first = 0, end = SERIAL_BYTES;
-    while (end > 0 && (from[end - 1] == ' ' || from[end - 1] == 0))
-        end--;
-    while (first < end && from[first] == ' ')
-        first++;
-    size_t length = 0;
-    for (size_t i = first; i < end; i++)
-        out[length++] = from[i] > ' ' && from[i] <= '~' ? (char)from[i] : '?';
-    out[length] = 0;
-}
 static_assert(SERIAL_BYTES < HANDOFF_SERIAL_MAX, "a serial number fits");
 
 static void read_serial(EFI_HANDLE controller, char out[HANDOFF_SERIAL_MAX])
@@ -63,25 +50,15 @@ static void read_serial(EFI_HANDLE controller, char out[HANDOFF_SERIAL_MAX])
     };
     out[0] = 0;
     if (nvme && !EFI_ERROR(nvme->pass_thru(nvme, 0, &packet, NULL)))
-        copy_serial(identify, out);
+        padded_text(out, HANDOFF_SERIAL_MAX, identify + SERIAL_OFFSET, SERIAL_BYTES);
 }
 
 bool nvme_identify(EFI_DEVICE_PATH *disk, EFI_HANDLE *controller, struct handoff_volume *out)
 {
     const EFI_DEVICE_PATH *node =
         device_path_node(disk, MESSAGING_DEVICE_PATH, MESSAGING_NVME_NAMESPACE, NAMESPACE_NODE_BYTES);
-    EFI_DEVICE_PATH *rest = disk;
-    if (!node || EFI_ERROR(firmware.services->LocateDevicePath(&pci_io_guid, &rest, controller)) ||
-        rest != node)
+    if (!node || !pci_locate(disk, node, controller, out))
         return false;
-    EFI_PCI_IO_PROTOCOL *pci = protocol_of(*controller, &pci_io_guid);
-    UINTN segment, bus, device, function;
-    if (!pci || EFI_ERROR(pci->GetLocation(pci, &segment, &bus, &device, &function)))
-        return false;
-    out->pci_segment = (uint16_t)segment;
-    out->pci_bus = (uint8_t)bus;
-    out->pci_device = (uint8_t)device;
-    out->pci_function = (uint8_t)function;
     struct reader r = reader_of(node + 1, sizeof(uint32_t));
     out->namespace_id = reader_le32(&r);
     read_serial(*controller, out->disk_serial);

@@ -178,7 +178,7 @@ void string_io(struct vcpu *vcpu, const struct port_access *access)
     uint8_t bytes[INSTRUCTION_MAX];
     size_t size = walk_fetch(vcpu, bytes);
     enum decode_mode mode = walk_decode_mode(vcpu);
-    if (!decode_string(bytes, size, mode, &s.op) || s.op.is_output != access->write) {
+    if (!decode_string_io(bytes, size, mode, &s.op) || s.op.is_output != access->write) {
         log_limited("cpu %u: string I/O at port %x is not there any more", vcpu->cpu->index, access->port);
         vcpu_inject(vcpu, EXCEPTION_GP, 0);
         return;

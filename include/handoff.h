@@ -39,7 +39,7 @@ struct handoff_volume {
     uint8_t discard;        /* TRIM may reach the disk */
     uint8_t elsewhere_deny; /* writes outside volumes and the ESP fail */
     uint8_t reserved;
-    uint32_t namespace_id; /* NVMe */
+    uint32_t namespace_id; /* NVMe; IDE: two times the channel, and one for its second drive */
     uint32_t block_bytes;  /* the disk's logical block when it was pinned */
     uint64_t first_lba, lba_count;
     /* The pinned GPT entries: writes may not change these. Primary first, then backup. */

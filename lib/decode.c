@@ -275,7 +275,7 @@ bool decode(const uint8_t *bytes, size_t size, enum decode_mode mode, struct dec
     return true;
 }
 
-bool decode_string(const uint8_t *bytes, size_t size, enum decode_mode mode, struct decode_string *out)
+bool decode_string_io(const uint8_t *bytes, size_t size, enum decode_mode mode, struct decode_string *out)
 {
     struct instruction in = instruction_of(bytes, size, mode);
     uint8_t opcode = read_prefixes(&in);

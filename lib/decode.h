@@ -69,8 +69,8 @@ struct decode_string {
     enum segment segment; /* ES for INS; DS or the override for OUTS */
     uint8_t length;       /* of the whole instruction */
 };
-bool decode_string(const uint8_t *bytes, size_t size, enum decode_mode mode,
-                   struct decode_string *out) must_check;
+bool decode_string_io(const uint8_t *bytes, size_t size, enum decode_mode mode,
+                      struct decode_string *out) must_check;
 
 /* The low `bytes` of value, sign- or zero-extended to 64 bits. */
 uint64_t decode_extend(uint64_t value, unsigned bytes, bool sign);

@@ -32,7 +32,7 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
 done
 
 printf 'MODULES=list\nBUSYBOX=auto\nCOMPRESS=gzip\nFSTYPE=ext4\nRESUME=none\n' >"$root/etc/initramfs-tools/conf.d/test.conf"
-printf 'nvme\next4\ncrc32c_generic\ncrc32c_intel\n' >>"$root/etc/initramfs-tools/modules"
+printf 'nvme\nata_piix\nsd_mod\next4\ncrc32c_generic\ncrc32c_intel\n' >>"$root/etc/initramfs-tools/modules"
 chroot "$root" update-initramfs -u -k all
 
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/*.log "$root/etc/resolv.conf"

@@ -3,26 +3,29 @@
  * own. */
 #include "core/probe.h"
 #include "core/log.h"
+#include "drivers/pci_spec.h"
+#include "drivers/storage/ide/ide.h"
 #include "drivers/storage/nvme/nvme.h"
 #include "drivers/storage/storage.h"
 #include "guest/status_source.h"
 
-#define PCI_CLASS  0x08
 #define CLASS_NVME 0x010802u /* mass storage, non-volatile memory, NVM Express */
+#define CLASS_ALL  0xffffffu
 
 struct storage_driver {
-    uint32_t class_code;
+    uint32_t class_code, class_mask;
     bool (*take)(struct pci_address at, struct report *problem);
 };
 static const struct storage_driver drivers[] = {
-    {CLASS_NVME, nvme_take},
+    {CLASS_NVME, CLASS_ALL, nvme_take},
+    {IDE_CLASS, IDE_CLASS_MASK, ide_take},
 };
 
 static bool take(struct pci_address at, struct report *problem)
 {
     uint32_t class_code = pci_read(at, PCI_CLASS, 4) >> 8;
     for (unsigned i = 0; i < ARRAY_COUNT(drivers); i++)
-        if (drivers[i].class_code == class_code)
+        if (drivers[i].class_code == (class_code & drivers[i].class_mask))
             return drivers[i].take(at, problem);
     return report(
         problem,

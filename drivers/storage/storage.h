@@ -16,7 +16,7 @@ struct storage_disk;
 /* What a driver found out about the disk itself. */
 struct storage_identity {
     struct pci_address at;
-    uint32_t unit; /* NVMe namespace, SATA port, USB LUN */
+    uint32_t unit; /* NVMe namespace, IDE drive (channel * 2 + drive), SATA port, USB LUN */
     uint32_t block_bytes;
     uint64_t blocks;
     const char *serial; /* without padding */

@@ -26,15 +26,23 @@ class MachineError(AssertionError):
     """The machine did not do what was expected; carries the end of what it said."""
 
 
-def qemu_command(disk, variables, *, cpus=2, memory=1024, cpu="max", namespaces="", threads="single", extra=()):
-    """The machine that LAB.md calls the main lane, without its serial ports. With threads="single" the CPUs take turns on one thread: TCG's FXRSTOR and
+# By the kind of controller that the disk hangs on: the machine type, and the devices.
+STORAGE = {
+    "nvme": ("q35", ["-device", "nvme,serial={serial},drive=disk0{namespaces}"]),
+    "ide": ("pc", ["-device", "ide-hd,bus=ide.0,unit=0,serial={serial},drive=disk0"]),
+}
+
+
+def qemu_command(disk, variables, *, cpus=2, memory=1024, cpu="max", storage="nvme", namespaces="", threads="single", extra=()):
+    """The main lane's machine, without its serial ports. With threads="single" the CPUs take turns on one thread: TCG's FXRSTOR and
     XRSTOR write, unlocked, to a word of the first CPU's state, and rarely undo a #VMEXIT that happens there at the same time."""
-    return ["qemu-system-x86_64", "-machine", "q35", "-accel", f"tcg,thread={threads}", "-cpu", cpu, "-smp", str(cpus), "-m", str(memory),
+    machine, devices = STORAGE[storage]
+    return ["qemu-system-x86_64", "-machine", machine, "-accel", f"tcg,thread={threads}", "-cpu", cpu, "-smp", str(cpus), "-m", str(memory),
             "-nodefaults", "-vga", "none",
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}",
             "-drive", f"if=pflash,unit=1,format=raw,file={variables}",
             "-drive", f"if=none,id=disk0,format=raw,cache=unsafe,discard=unmap,file={disk}",
-            "-device", f"nvme,serial={SERIAL},drive=disk0{namespaces}", *extra]
+            *(word.format(serial=SERIAL, namespaces=namespaces) for word in devices), *extra]
 
 
 class Machine:

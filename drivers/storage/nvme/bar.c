@@ -3,19 +3,15 @@
  * is on. */
 #include "core/memory.h"
 #include "core/probe.h"
+#include "drivers/pci_spec.h"
 #include "drivers/storage/nvme/nvme.h"
 
-#define PCI_COMMAND        0x04
-#define PCI_COMMAND_MEMORY 2u
-#define PCI_BAR(n)         (0x10 + 4 * (n))
-#define PCI_BARS           6
-#define BAR_IO             1u
-#define BAR_TYPE           0xfu
-#define BAR_WIDE           4u
-#define ADDRESS_LIMIT      BIT(52)       /* of the architecture */
-#define MESSAGES_BASE      0xfee00000ull /* local APICs and message interrupts */
-#define MESSAGES_BYTES     MIB(1)
-#define BAR_WIDTH          6u
+#define BAR_TYPE       0xfu
+#define BAR_WIDE       4u
+#define ADDRESS_LIMIT  BIT(52)       /* of the architecture */
+#define MESSAGES_BASE  0xfee00000ull /* local APICs and message interrupts */
+#define MESSAGES_BYTES MIB(1)
+#define BAR_WIDTH      6u
 
 static uint64_t read_real(const struct nvme_bar *bar)
 {
@@ -48,10 +44,10 @@ bool bar_start(struct nvme_bar *bar, struct nvme_controller *controller, unsigne
     *bar = (struct nvme_bar){.controller = controller, .number = number};
     bar->type = pci_read(controller->at, PCI_BAR(number), 4) & BAR_TYPE;
     bar->wide = (bar->type & BAR_WIDTH) == BAR_WIDE;
-    if (bar->type & BAR_IO || (bar->wide && number + 1 >= PCI_BARS))
+    if (bar->type & PCI_BAR_IO || (bar->wide && number + 1 >= PCI_BARS))
         return false;
     uint16_t command = (uint16_t)pci_read(controller->at, PCI_COMMAND, 2);
-    pci_write(controller->at, PCI_COMMAND, 2, command & ~PCI_COMMAND_MEMORY);
+    pci_write(controller->at, PCI_COMMAND, 2, command & ~COMMAND_MEMORY);
     bar->real = bar->guest = read_real(bar);
     bar->size = measure(bar);
     pci_write(controller->at, PCI_COMMAND, 2, command);
@@ -65,20 +61,18 @@ bool bar_start(struct nvme_bar *bar, struct nvme_controller *controller, unsigne
 
 bool bar_owns(const struct nvme_bar *bar, unsigned offset)
 {
-    return offset == (unsigned)PCI_BAR(bar->number) ||
-           (bar->wide && offset == (unsigned)PCI_BAR(bar->number + 1));
+    return offset == PCI_BAR(bar->number) || (bar->wide && offset == PCI_BAR(bar->number + 1));
 }
 
 uint32_t bar_view(const struct nvme_bar *bar, unsigned offset)
 {
-    return offset == (unsigned)PCI_BAR(bar->number) ? (uint32_t)bar->guest | bar->type
-                                                    : (uint32_t)(bar->guest >> 32);
+    return offset == PCI_BAR(bar->number) ? (uint32_t)bar->guest | bar->type : (uint32_t)(bar->guest >> 32);
 }
 
 void bar_write(struct nvme_bar *bar, unsigned offset, uint32_t value)
 {
     uint64_t high = bar->guest >> 32 << 32, low = bar->guest & UINT32_MAX;
-    if (offset == (unsigned)PCI_BAR(bar->number))
+    if (offset == PCI_BAR(bar->number))
         low = value & ~BAR_TYPE;
     else
         high = (uint64_t)value << 32;
@@ -117,7 +111,7 @@ bool bar_place(struct nvme_bar *bar)
         if (!map)
             return false;
         uint16_t command = (uint16_t)pci_read(bar->controller->at, PCI_COMMAND, 2);
-        pci_write(bar->controller->at, PCI_COMMAND, 2, command & ~PCI_COMMAND_MEMORY);
+        pci_write(bar->controller->at, PCI_COMMAND, 2, command & ~COMMAND_MEMORY);
         write_real(bar, bar->guest);
         bar->real = bar->guest;
         bar->map = map;

@@ -3,29 +3,23 @@
  * shadowed; I/O decoding, function-level reset and virtual functions, which would lead around the mediator,
  * are hidden; the rest is the device's own. */
 #include "core/log.h"
+#include "drivers/pci_spec.h"
 #include "drivers/storage/nvme/nvme.h"
 
-#define PCI_COMMAND             0x04
-#define PCI_STATUS              0x06
-#define PCI_STATUS_CAPABILITIES 0x10
-#define PCI_CAPABILITIES        0x34
-#define COMMAND_IO              1u
-#define COMMAND_MEMORY          2u
-#define COMMAND_MASTER          4u
-#define CAPABILITY_POWER        0x01
-#define CAPABILITY_EXPRESS      0x10
-#define CAPABILITY_LIMIT        48
-#define EXTENDED_FIRST          0x100u
-#define EXTENDED_LIMIT          960 /* as many as fit: a longer list is a loop */
-#define EXTENDED_SRIOV          0x10
-#define SRIOV_BYTES             0x40u
-#define POWER_CONTROL           4u
-#define POWER_STATE             3u
-#define EXPRESS_CAPABILITIES    4u
-#define EXPRESS_CONTROL         8u
-#define EXPRESS_HAS_RESET       (1u << 28)
-#define EXPRESS_RESET           (1u << 15)
-#define ABSENT                  0xffffffffu
+#define CAPABILITY_POWER     0x01
+#define CAPABILITY_EXPRESS   0x10
+#define CAPABILITY_LIMIT     48
+#define EXTENDED_FIRST       0x100u
+#define EXTENDED_LIMIT       960 /* as many as fit: a longer list is a loop */
+#define EXTENDED_SRIOV       0x10
+#define SRIOV_BYTES          0x40u
+#define POWER_CONTROL        4u
+#define POWER_STATE          3u
+#define EXPRESS_CAPABILITIES 4u
+#define EXPRESS_CONTROL      8u
+#define EXPRESS_HAS_RESET    (1u << 28)
+#define EXPRESS_RESET        (1u << 15)
+#define ABSENT               0xffffffffu
 
 static void find_capabilities(struct nvme_controller *controller)
 {
@@ -150,7 +144,7 @@ void config_read(void *owner, unsigned offset, unsigned bytes, uint32_t *value)
     spin_lock(&controller->lock);
     uint32_t whole = view(controller, offset & ~3u);
     spin_unlock(&controller->lock);
-    *value = whole >> (offset % 4) * 8 & (uint32_t)(BIT(bytes * 8) - 1);
+    *value = pci_part(whole, offset, bytes);
 }
 
 /* The function comes back from a state in which it lost everything. */
@@ -208,13 +202,11 @@ static void write_locked(struct nvme_controller *controller, unsigned offset, un
 void config_write(void *owner, unsigned offset, unsigned bytes, uint32_t value)
 {
     struct nvme_controller *controller = owner;
-    unsigned shift = (offset % 4) * 8;
-    uint32_t mask = (uint32_t)(BIT(bytes * 8) - 1);
     spin_lock(&controller->lock);
-    uint32_t whole = (view(controller, offset & ~3u) & ~(mask << shift)) | (value & mask) << shift;
+    uint32_t whole = pci_merge(view(controller, offset & ~3u), offset, bytes, value);
     enum interrupts_change change = interrupts_config_write(&controller->irq, offset & ~3u, whole);
     if (change == INTERRUPTS_NOT_MINE)
-        write_locked(controller, offset, bytes, value & mask, whole);
+        write_locked(controller, offset, bytes, value & pci_part_mask(bytes), whole);
     spin_unlock(&controller->lock);
     if (change == INTERRUPTS_CHANGED)
         controller_mode_changed(controller);

@@ -4,10 +4,10 @@
 #include "core/device.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "drivers/pci_spec.h"
 #include "drivers/storage/nvme/nvme.h"
 
-#define PCI_COMMAND_MEMORY 2u
-#define DWORD              4u
+#define DWORD 4u
 
 static uint32_t device_get(struct nvme_controller *controller, unsigned offset)
 {
@@ -285,7 +285,7 @@ void registers_access(void *owner, struct mmio_access *access)
 {
     struct nvme_bar *bar = owner;
     uint64_t offset = access->address - bar->region.base, aligned = offset & ~(uint64_t)(DWORD - 1);
-    if (!(__atomic_load_n(&bar->controller->command, __ATOMIC_RELAXED) & PCI_COMMAND_MEMORY)) {
+    if (!(__atomic_load_n(&bar->controller->command, __ATOMIC_RELAXED) & COMMAND_MEMORY)) {
         access->value = UINT64_MAX;
     } else if (!access->write) {
         uint64_t value = read_dword(bar, aligned);

@@ -4,11 +4,11 @@
 #include "core/device.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "drivers/pci_spec.h"
 #include "drivers/storage/nvme/nvme.h"
+#include "lib/padded.h"
 #include "lib/strings.h"
 
-#define PCI_COMMAND         0x04
-#define COMMAND_MASTER      4u
 #define ENTRIES             16u
 #define CLOCKS_PER_HALF     2500000000ull /* half a second of the fastest time stamp counter */
 #define NSZE                0
@@ -96,14 +96,6 @@ static bool identify(struct surveyor *s, uint32_t cns, uint32_t nsid)
     return !(status >> 1 & 0x7ff);
 }
 
-static void read_serial(const struct surveyor *s, char serial[IDENTIFY_SERIAL_BYTES + 1])
-{
-    memcpy(serial, s->page + IDENTIFY_SERIAL, IDENTIFY_SERIAL_BYTES);
-    serial[IDENTIFY_SERIAL_BYTES] = 0;
-    for (unsigned i = IDENTIFY_SERIAL_BYTES; i && (serial[i - 1] == ' ' || !serial[i - 1]); i--)
-        serial[i - 1] = 0;
-}
-
 static uint32_t get32(const uint8_t *page, unsigned offset)
 {
     uint32_t value;
@@ -188,7 +180,7 @@ bool survey(struct nvme_controller *controller, struct report *problem)
     pci_write(controller->at, PCI_COMMAND, 2, command | COMMAND_MASTER);
     bool good = start(&s) && identify(&s, IDENTIFY_CONTROLLER, 0);
     if (good) {
-        read_serial(&s, serial);
+        padded_text(serial, sizeof(serial), s.page + IDENTIFY_SERIAL, IDENTIFY_SERIAL_BYTES);
         good = survey_namespaces(&s, serial, problem);
     } else {
         (void)report(problem,
