@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define NMI_ADDRESS 0xfee00000ull
 #define NMI_DATA    0x400u
@@ -27,10 +28,27 @@ static void must(bool condition, const char *what)
     abort();
 }
 
+static uint8_t *reserve(size_t count)
+{
+    if (!fake.low_pages)
+        return aligned_alloc(PAGE_SIZE, count * PAGE_SIZE);
+    void *at =
+        mmap(NULL, count * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+static void release(uint8_t *at, size_t count)
+{
+    if (fake.low_pages)
+        munmap(at, count * PAGE_SIZE);
+    else
+        free(at);
+}
+
 void fake_reset(void)
 {
     for (unsigned i = 0; i < fake.allocation_count; i++)
-        free(fake.allocations[i].at);
+        release(fake.allocations[i].at, fake.allocations[i].pages);
     free(fake.ram);
     memset(&fake, 0, sizeof(fake));
     fake.ram = calloc(1, FAKE_RAM_BYTES);
@@ -44,7 +62,7 @@ void *pages_allocate(size_t count)
 {
     if (!count || count * PAGE_SIZE > fake.pages_left || fake.allocation_count == FAKE_PAGES_MAX)
         return NULL;
-    uint8_t *at = aligned_alloc(PAGE_SIZE, count * PAGE_SIZE);
+    uint8_t *at = reserve(count);
     must(at != NULL, "no memory");
     memset(at, 0, count * PAGE_SIZE);
     fake.allocations[fake.allocation_count].at = at;
@@ -59,7 +77,7 @@ void pages_free(void *pages, size_t count)
         if (fake.allocations[i].at != pages)
             continue;
         must(fake.allocations[i].pages == count, "pages freed with another count");
-        free(pages);
+        release(pages, count);
         fake.allocations[i] = fake.allocations[--fake.allocation_count];
         fake.pages_left += count * PAGE_SIZE;
         return;
@@ -121,6 +139,16 @@ uint32_t device_read32(const volatile void *at)
 void device_write32(volatile void *at, uint32_t value)
 {
     fake.device.write(fake.device.owner, bar_offset(at), value);
+}
+
+uint32_t device_in(uint16_t port, unsigned bytes)
+{
+    return fake.device.in(port, bytes);
+}
+
+void device_out(uint16_t port, unsigned bytes, uint32_t value)
+{
+    fake.device.out(port, bytes, value);
 }
 
 uint64_t device_clock(void)
@@ -224,7 +252,9 @@ void pci_write(struct pci_address at, unsigned offset, unsigned bytes, uint32_t 
     (void)at;
     must(offset + bytes <= sizeof(fake.config) && offset % bytes == 0, "odd configuration access");
     memcpy(fake.config + offset, &value, bytes);
-    if (offset >= 0x10 && offset < 0x18) { /* BAR 0, 64 bits */
+    if (fake.device.configured) {
+        fake.device.configured();
+    } else if (offset >= 0x10 && offset < 0x18) { /* BAR 0, 64 bits */
         uint64_t bar;
         memcpy(&bar, fake.config + 0x10, sizeof(bar));
         bar = (bar & ~(fake.bar_size - 1)) | 4;
@@ -250,6 +280,17 @@ void mmio_release(struct mmio_region *region)
     for (unsigned i = 0; i < FAKE_REGIONS_MAX; i++)
         if (fake.regions[i] == region)
             fake.regions[i] = NULL;
+}
+
+bool port_trap(const struct port_region *region)
+{
+    for (unsigned i = 0; i < FAKE_PORTS_MAX; i++) {
+        if (!fake.ports[i]) {
+            fake.ports[i] = region;
+            return true;
+        }
+    }
+    return false;
 }
 
 bool page_watch(struct watched_page *page)
@@ -333,6 +374,38 @@ uint64_t guest_mmio(uint64_t address, unsigned bytes, bool write, uint64_t value
         return access.value;
     }
     return UINT64_MAX;
+}
+
+/* As guest/ports.c does it: what lies wholly in a region at once, the rest byte by byte; untrapped ports are
+ * nobody's here. */
+static void guest_port(uint16_t port, unsigned bytes, bool write, uint32_t *value)
+{
+    for (unsigned i = 0; i < FAKE_PORTS_MAX && fake.ports[i]; i++) {
+        const struct port_region *region = fake.ports[i];
+        if (port >= region->first && port + bytes <= region->first + region->count) {
+            region->access(region->owner, port, bytes, write, value);
+            return;
+        }
+    }
+    uint32_t result = bytes == 1 ? 0xff : 0;
+    for (unsigned i = 0; bytes > 1 && i < bytes; i++) {
+        uint32_t byte = *value >> 8 * i & 0xff;
+        guest_port((uint16_t)(port + i), 1, write, &byte);
+        result |= (byte & 0xff) << 8 * i;
+    }
+    *value = result;
+}
+
+uint32_t guest_in(uint16_t port, unsigned bytes)
+{
+    uint32_t value = 0;
+    guest_port(port, bytes, false, &value);
+    return value & (uint32_t)(BIT(bytes * 8) - 1);
+}
+
+void guest_out(uint16_t port, unsigned bytes, uint32_t value)
+{
+    guest_port(port, bytes, true, &value);
 }
 
 uint32_t guest_config_read(unsigned offset, unsigned bytes)

@@ -14,13 +14,18 @@
 #define FAKE_BAR_BYTES   0x4000ull
 #define FAKE_BAR_ADDRESS 0xfe000000ull
 #define FAKE_REGIONS_MAX 4
+#define FAKE_PORTS_MAX   8
 #define FAKE_WATCHES_MAX 512
 #define FAKE_LOG_BYTES   8192
 
-/* The device behind the PCI function. */
+/* The device behind the PCI function: its registers in memory, or at ports. */
 struct fake_device {
     uint32_t (*read)(void *owner, uint64_t offset);
     void (*write)(void *owner, uint64_t offset, uint32_t value);
+    uint32_t (*in)(uint16_t port, unsigned bytes);
+    void (*out)(uint16_t port, unsigned bytes, uint32_t value);
+    /* After a write to configuration space: what of it stays. NULL: one BAR of 64 bits. */
+    void (*configured)(void);
     void *owner;
 };
 
@@ -32,11 +37,13 @@ struct fake_machine {
         size_t pages;
     } allocations[FAKE_PAGES_MAX];
     unsigned allocation_count;
+    bool low_pages; /* hypervisor pages below 4 GiB, as devices with short addresses need them */
     uint64_t pages_left;
     uint8_t config[4096];
     uint64_t bar_size;
     struct fake_device device;
     struct mmio_region *regions[FAKE_REGIONS_MAX];
+    const struct port_region *ports[FAKE_PORTS_MAX];
     struct watched_page *watches[FAKE_WATCHES_MAX];
     struct pci_trap *pci;
     struct nmi_claim *claim;
@@ -55,6 +62,8 @@ void fake_reset(void);
 
 /* What the guest's CPU does. */
 uint64_t guest_mmio(uint64_t address, unsigned bytes, bool write, uint64_t value);
+uint32_t guest_in(uint16_t port, unsigned bytes);
+void guest_out(uint16_t port, unsigned bytes, uint32_t value);
 uint32_t guest_config_read(unsigned offset, unsigned bytes);
 void guest_config_write(unsigned offset, unsigned bytes, uint32_t value);
 /* Touches a page as a polling guest does: the watch sees it first. */
