@@ -75,6 +75,10 @@ static void next_block(struct fake_ide_drive *d)
 {
     d->at = 0;
     d->block = MIN(d->left, d->opcode == 0xc4 || d->opcode == 0xc5 ? (uint32_t)d->multiple : 1);
+    if (ide.fail_all) {
+        finish(d, ERROR_NO_ID);
+        return;
+    }
     if (!d->writes && d->opcode != ATA_IDENTIFY)
         for (uint32_t i = 0; i < d->block; i++)
             if (!move_sector(d, d->lba + i, d->data + i * SECTOR, false)) {
@@ -159,7 +163,7 @@ void fake_ide_run(void)
     if (!d->left || !d->dma || !(ide.master_command & MASTER_START))
         return;
     bool to_memory = ide.master_command & MASTER_TO_MEMORY;
-    uint32_t fails_at = d->opcode == ide.fail_opcode ? d->left / 2 : UINT32_MAX;
+    uint32_t fails_at = d->opcode == ide.fail_opcode || ide.fail_all ? d->left / 2 : UINT32_MAX;
     for (uint32_t i = 0; d->left; i++, d->lba++, d->left--) {
         bool moved = i < fails_at && to_memory == !d->writes;
         if (moved && !d->writes)

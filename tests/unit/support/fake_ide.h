@@ -33,6 +33,7 @@ struct fake_ide {
     unsigned interrupts;  /* how often it rose */
     bool hold;            /* DMA waits for fake_ide_run */
     unsigned fail_opcode; /* fails in its middle; 0x100: none */
+    bool fail_all;        /* every command with data does */
     unsigned bad_dma;     /* accesses to what is neither guest RAM nor the hypervisor's */
     unsigned bad_data;    /* words at the data register that nobody asked for */
 };
