@@ -145,6 +145,21 @@ static void completion_is_finished_before_it_is_shown(void **state)
     assert_int_equal(guest_in(GUEST_MASTER + 2, 1) & 7, 0);
 }
 
+/* Firmware's tables do. */
+static void regions_over_a_boundary(void **state)
+{
+    (void)state;
+    const struct ide_region crosses = {GUEST_DATA + 0xff00, 0, REGION_LAST};
+    fill(GUEST_DATA + 0xff00, 0x10000, 3);
+    for (unsigned drive = 0; drive < 2; drive++) {
+        memcpy(guest_ram(GUEST_TABLE, 8), &crosses, 8);
+        guest_ide_select(drive);
+        assert_int_equal(guest_ide_dma(0xca, 100, 128), GOOD);
+        assert_memory_equal(ide.drives[drive].disk + 100 * BLOCK, guest_ram(GUEST_DATA + 0xff00, 0x10000),
+                            0x10000);
+    }
+}
+
 static void start_before_the_command(void **state)
 {
     (void)state;
@@ -259,7 +274,7 @@ static void stopped_in_the_middle(void **state)
 static void bad_tables(void **state)
 {
     (void)state;
-    const struct ide_region outside = {0xfe000000, 512, REGION_LAST}, crosses = {0x50ff00, 512, REGION_LAST};
+    const struct ide_region outside = {0xfe000000, 512, REGION_LAST}, ends = {0x10fff00, 512, REGION_LAST};
     unsigned executed = ide.drives[0].by_opcode[0xca];
     memcpy(guest_ram(GUEST_TABLE, 8), &outside, 8);
     assert_int_equal(guest_ide_dma(0xca, INSIDE, 1), FAILED);
@@ -269,7 +284,7 @@ static void bad_tables(void **state)
     guest_out(GUEST_MASTER + 2, 1, MASTER_ERROR | MASTER_INTERRUPT);
     assert_int_equal(guest_in(GUEST_MASTER + 2, 1) & MASTER_ERROR, 0);
     guest_out(GUEST_MASTER, 1, 0);
-    memcpy(guest_ram(GUEST_TABLE, 8), &crosses, 8);
+    memcpy(guest_ram(GUEST_TABLE, 8), &ends, 8);
     assert_int_equal(guest_ide_dma(0xca, INSIDE, 1), FAILED);
     guest_regions(GUEST_DATA, BLOCK, 0x1000);
     assert_int_equal(guest_ide_dma(0xca, INSIDE, 2), FAILED); /* too short */
@@ -461,6 +476,7 @@ int main(void)
         TEST(dma),
         TEST(dma_in_parts),
         TEST(completion_is_finished_before_it_is_shown),
+        TEST(regions_over_a_boundary),
         TEST(start_before_the_command),
         TEST(pio),
         TEST(pio_multiple),

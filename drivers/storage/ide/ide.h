@@ -169,9 +169,9 @@ bool regions_read(struct ide_channel *channel) must_check;
 uint64_t regions_bytes(const struct ide_channel *channel);
 /* Between the buffer and the guest's stretches, from where the last part ended. */
 bool regions_copy(struct ide_channel *channel, bool to_guest, uint32_t bytes) must_check;
-/* The device's table: the buffer, or the guest's own stretches. */
+/* The device's table: the buffer, or the guest's own stretches (false: they are too many). */
 void regions_point_to_buffer(struct ide_channel *channel, uint32_t bytes);
-void regions_point_to_guest(struct ide_channel *channel);
+bool regions_point_to_guest(struct ide_channel *channel) must_check;
 
 /* ---- registers.c: the ports as the guest sees them ---- */
 

@@ -27,7 +27,7 @@ void master_prepare(const struct ide_channel *channel)
 /* The guest starts DMA for a drive without volume: its own transfer, through a table that was checked. */
 static void start_guests_own(struct ide_channel *channel)
 {
-    if (!regions_read(channel)) {
+    if (!regions_read(channel) || !regions_point_to_guest(channel)) {
         channel->master_failed = true;
         log_limited("ide %02x:%02x.%x: a bus master table that leads outside of the guest's memory, or is "
                     "longer than %u entries, is refused",
@@ -35,7 +35,6 @@ static void start_guests_own(struct ide_channel *channel)
                     channel->controller->at.function, IDE_REGIONS_MAX);
         return;
     }
-    regions_point_to_guest(channel);
     device_out((uint16_t)(channel->master + MASTER_TABLE), 4, (uint32_t)physical_of(channel->table));
     master_out(channel, MASTER_COMMAND, channel->master_command);
 }

@@ -25,7 +25,8 @@ bool regions_read(struct ide_channel *channel)
         uint32_t base = region.base & ADDRESS_MASK, bytes = region.bytes & ADDRESS_MASK;
         if (!bytes)
             bytes = REGION_BYTES_MAX;
-        if (base % REGION_BYTES_MAX + bytes > REGION_BYTES_MAX || !guest_memory_is_ram(base, bytes))
+        /* A region should not cross a 64 KiB boundary, but firmware's do, and devices go on. */
+        if (!range_fits(base, bytes, IDE_ADDRESS_LIMIT) || !guest_memory_is_ram(base, bytes))
             return false;
         channel->stretches[channel->stretch_count++] = (struct ide_stretch){base, bytes};
         if (region.flags & REGION_LAST)
@@ -63,28 +64,32 @@ bool regions_copy(struct ide_channel *channel, bool to_guest, uint32_t bytes)
     return !bytes;
 }
 
-static void put_region(struct ide_channel *channel, uint32_t index, uint32_t base, uint32_t bytes, bool last)
+/* Appends a stretch to the device's table, in regions that cross no 64 KiB boundary. */
+static bool append(struct ide_channel *channel, uint32_t *count, uint64_t address, uint32_t bytes)
 {
-    channel->table[index] = (struct ide_region){.base = base,
-                                                .bytes = (uint16_t)(bytes == REGION_BYTES_MAX ? 0 : bytes),
-                                                .flags = last ? REGION_LAST : 0};
+    while (bytes && *count < IDE_REGIONS_MAX) {
+        uint32_t now = (uint32_t)MIN((uint64_t)bytes, REGION_BYTES_MAX - address % REGION_BYTES_MAX);
+        channel->table[(*count)++] = (struct ide_region){.base = (uint32_t)address, .bytes = (uint16_t)now};
+        address += now;
+        bytes -= now;
+    }
+    return !bytes;
 }
 
 void regions_point_to_buffer(struct ide_channel *channel, uint32_t bytes)
 {
+    uint32_t count = 0;
     static_assert(IDE_BUFFER_BYTES / REGION_BYTES_MAX + 1 <= IDE_REGIONS_MAX, "the buffer fits a table");
-    uint64_t at = physical_of(channel->buffer);
-    for (uint32_t i = 0; bytes; i++) {
-        uint32_t now = (uint32_t)MIN((uint64_t)bytes, REGION_BYTES_MAX - at % REGION_BYTES_MAX);
-        put_region(channel, i, (uint32_t)at, now, now == bytes);
-        at += now;
-        bytes -= now;
-    }
+    (void)append(channel, &count, physical_of(channel->buffer), bytes);
+    channel->table[count - 1].flags = REGION_LAST;
 }
 
-void regions_point_to_guest(struct ide_channel *channel)
+bool regions_point_to_guest(struct ide_channel *channel)
 {
+    uint32_t count = 0;
     for (uint32_t i = 0; i < channel->stretch_count; i++)
-        put_region(channel, i, channel->stretches[i].address, channel->stretches[i].bytes,
-                   i + 1 == channel->stretch_count);
+        if (!append(channel, &count, channel->stretches[i].address, channel->stretches[i].bytes))
+            return false;
+    channel->table[count - 1].flags = REGION_LAST;
+    return true;
 }
