@@ -30,6 +30,11 @@ HOST_SOURCES := $(filter-out lib/strings.c,$(LIB_SOURCES)) $(wildcard crypto/vol
                 $(STORAGE_SOURCES) $(filter-out tools/shojictl/main.c,$(wildcard tools/shojictl/*.c))
 SUPPORT_SOURCES := $(wildcard tests/unit/support/*.c)
 TOOL_SOURCES := $(wildcard tools/shojictl/*.c) $(filter-out lib/strings.c,$(LIB_SOURCES))
+# The programs of the EFI tests, and what makes the core the test core.
+EFI_PROGRAM_SOURCES := boot/firmware.c boot/heap.c boot/memory_map.c lib/format.c lib/secret.c lib/strings.c
+EFI_TEST_SOURCES    := $(filter-out %/acpi.c,$(wildcard tests/system/efi/*.c tests/system/efi/*.S)) $(EFI_PROGRAM_SOURCES)
+EFI_ACPI_SOURCES    := $(wildcard tests/system/efi/acpi.c) boot/device_path.c $(EFI_PROGRAM_SOURCES)
+TEST_CORE_SOURCES   := $(wildcard tests/system/core/*.c)
 UNIT_TESTS   := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 HEADER_MAKER := $(wildcard tests/unit/make_headers.sh)
@@ -60,7 +65,7 @@ HOST_LIBS   := $(CRYPTO_LIBRARY) -l:libargon2.a -lZydis -lcmocka -lpthread
 
 # ---- Targets ----
 
-.PHONY: all unit fuzz fuzz-short system check bench size run clean help packages-build packages-unit packages-fuzz packages-system disk FORCE
+.PHONY: all efi-tests unit fuzz fuzz-short system check bench size run clean help packages-build packages-unit packages-fuzz packages-system disk FORCE
 
 all: build/shoji.efi build/shojictl ## build shoji.efi and shojictl
 	@echo "==> build/shoji.efi: $$(( ($$(stat -c %s build/shoji.efi) + 1023) / 1024 )) KiB, of it $$(( ($$(stat -c %s build/core/shoji-core.stripped.elf) + 1023) / 1024 )) KiB core"
@@ -74,7 +79,7 @@ fuzz: $(FUZZERS) ## run the fuzzers, FUZZ_SECONDS in all (ten minutes)
 fuzz-short: $(FUZZERS)
 	@$(PYTHON) tools/run_fuzz.py --seconds-each $(FUZZ_CHECK_SECONDS) build/results/fuzz.count $(sort $(FUZZERS))
 
-system: all disk ## run the system tests in QEMU; T=name runs those whose name matches
+system: all efi-tests disk ## run the system tests in QEMU; T=name runs those whose name matches
 	@$(PYTHON) tools/run_system.py build/results/system.count $(T)
 
 check: ## everything: unit tests, a short fuzz, system tests; ends with `N passed, N failed`
@@ -133,6 +138,10 @@ build/boot/boot/%.o: boot/% Makefile | $(BEFORE)
 	$(call compile,boot  ,$(CC),$(BOOT_CFLAGS) $(EFI_CFLAGS))
 build/boot/%.o: % Makefile | $(BEFORE)
 	$(call compile,boot  ,$(CC),$(BOOT_CFLAGS))
+build/efi/%.o: % Makefile | $(BEFORE)
+	$(call compile,efi   ,$(CC),$(BOOT_CFLAGS) $(EFI_CFLAGS) -mgeneral-regs-only)
+build/test/%.o: % Makefile | $(BEFORE)
+	$(call compile,test  ,$(CC),$(CORE_CFLAGS))
 build/host/%.o: % Makefile | $(BEFORE) packages-unit
 	$(call compile,host  ,$(CC),$(HOST_CFLAGS))
 build/fuzz/%.o: % Makefile | $(BEFORE) packages-fuzz
@@ -158,33 +167,63 @@ build/native/libshoji.a: $(call objects,native,$(filter-out tools/% drivers/%,$(
 # ---- The core: one freestanding ELF ----
 
 CORE_OBJECTS := $(call objects,core,$(CORE_SOURCES))
+define link_core
+@echo "  link   $@"
+@$(CC) -nostdlib -static -no-pie -Wl,-T,core/core.lds -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+    -Wl,-z,noexecstack -Wl,--fatal-warnings -Wl,--orphan-handling=error -Wl,-Map=$(@:.elf=.map) \
+    $(filter %.o,$^) $(CRYPTO_LIBRARY) -o $@
+endef
 build/core/shoji-core.elf: $(CORE_OBJECTS) core/core.lds $(CRYPTO_LIBRARY)
-	@echo "  link   $@"
-	@$(CC) -nostdlib -static -no-pie -Wl,-T,core/core.lds -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-	    -Wl,-z,noexecstack -Wl,--fatal-warnings -Wl,--orphan-handling=error -Wl,-Map=build/core/shoji-core.map \
-	    $(CORE_OBJECTS) $(CRYPTO_LIBRARY) -o $@
-build/core/shoji-core.stripped.elf: build/core/shoji-core.elf
+	$(link_core)
+# The test core: the product's objects and a device for the tests.
+build/test/core/shoji-core.elf: $(CORE_OBJECTS) $(call objects,test,$(TEST_CORE_SOURCES)) core/core.lds $(CRYPTO_LIBRARY)
+	@mkdir -p $(@D)
+	$(link_core)
+%/shoji-core.stripped.elf: %/shoji-core.elf
 	@$(OBJCOPY) --strip-all $< $@
-build/core/shoji-core.sha256: build/core/shoji-core.stripped.elf
+%/shoji-core.sha256: %/shoji-core.stripped.elf
 	@$(PYTHON) -c 'import hashlib,sys; open(sys.argv[2],"wb").write(hashlib.sha256(open(sys.argv[1],"rb").read()).digest())' $< $@
 
 # ---- The loader: one PE file with the core in it ----
 
 BOOT_OBJECTS := $(call objects,boot,$(BOOT_SOURCES))
 build/boot/boot/core_image.S.o: build/core/shoji-core.stripped.elf build/core/shoji-core.sha256
+build/boot/boot/core_image.S.o: BOOT_CFLAGS += -Wa,-Ibuild/core
 build/boot/boot/sbat.S.o: build/boot/sbat.csv
 build/boot/sbat.csv: $(CONFIG_HEADER)
 	@mkdir -p $(@D)
 	@{ echo 'sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md'; \
 	   echo 'shoji,1,Shoji,shoji,$(patsubst "%",%,$(RELEASE)),https://github.com/rhboot/shim/blob/main/SBAT.md'; } >$@
+define link_efi
+@echo "  link   $@"
+@ld -shared -Bsymbolic -nostdlib -z nocombreloc -z text -z defs -z noexecstack --gc-sections --exclude-libs ALL --no-undefined --build-id=none \
+    $(if $(ARGON2_WRAP),--wrap=fill_segment) -Map=$(@:.so=.map) -T boot/efi.lds /usr/lib/crt0-efi-x86_64.o $(filter %.o,$^) \
+    --start-group $(CRYPTO_LIBRARY) /usr/lib/x86_64-linux-gnu/libargon2.a /usr/lib/libgnuefi.a --end-group -o $@
+endef
+define finish_efi
+@$(OBJCOPY) -S -j .text -j .rodata -j .data -j .dynamic -j .dynsym -j .rela -j .reloc -j .sbat --target=efi-app-x86_64 $< $@
+@$(PYTHON) tools/finish_pe.py $@
+endef
 build/boot/shoji.so: $(BOOT_OBJECTS) boot/efi.lds $(CRYPTO_LIBRARY)
-	@echo "  link   $@"
-	@ld -shared -Bsymbolic -nostdlib -z nocombreloc -z text -z defs -z noexecstack --gc-sections --exclude-libs ALL --no-undefined --build-id=none \
-	    $(if $(ARGON2_WRAP),--wrap=fill_segment) -Map=build/boot/shoji.map -T boot/efi.lds /usr/lib/crt0-efi-x86_64.o $(BOOT_OBJECTS) \
-	    --start-group $(CRYPTO_LIBRARY) /usr/lib/x86_64-linux-gnu/libargon2.a /usr/lib/libgnuefi.a --end-group -o $@
+	$(link_efi)
 build/shoji.efi: build/boot/shoji.so tools/finish_pe.py
-	@$(OBJCOPY) -S -j .text -j .rodata -j .data -j .dynamic -j .dynsym -j .rela -j .reloc -j .sbat --target=efi-app-x86_64 $< $@
-	@$(PYTHON) tools/finish_pe.py $@
+	$(finish_efi)
+
+# ---- Programs for the tests that run in UEFI, and the loader with the test core ----
+
+build/test/boot/core_image.S.o: boot/core_image.S Makefile build/test/core/shoji-core.stripped.elf build/test/core/shoji-core.sha256
+	$(call compile,test  ,$(CC),$(BOOT_CFLAGS) -Wa$(comma)-Ibuild/test/core)
+build/test/shoji.so: $(filter-out %/core_image.S.o,$(BOOT_OBJECTS)) build/test/boot/core_image.S.o boot/efi.lds $(CRYPTO_LIBRARY)
+	$(link_efi)
+build/efi/tests.so: $(call objects,efi,$(EFI_TEST_SOURCES)) boot/efi.lds $(CRYPTO_LIBRARY)
+	$(link_efi)
+build/efi/acpi.so: $(call objects,efi,$(EFI_ACPI_SOURCES)) boot/efi.lds $(CRYPTO_LIBRARY)
+	$(link_efi)
+build/test/%.efi: build/test/%.so tools/finish_pe.py
+	$(finish_efi)
+build/efi/%.efi: build/efi/%.so tools/finish_pe.py
+	$(finish_efi)
+efi-tests: build/test/shoji.efi build/efi/tests.efi build/efi/acpi.efi
 
 # ---- Linux programs: shojictl, unit tests, fuzzers ----
 

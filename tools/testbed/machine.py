@@ -1,29 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A QEMU machine with OVMF, driven through its first serial port and QMP. Every machine ends by a deadline of its own, or with the test."""
 import json
-import re
 import shlex
 import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 
+from .console import Console, MachineError
 from .disk import SERIAL
 
 OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 LOG_PORT = 0x3E8
 LIFETIME = 1800
-
-ESCAPES = re.compile(rb"\x1b\[[0-9;?=]*[A-Za-z]|\x1b[()][A-Za-z0-9]|\x1b[=>78cDEHM]|\x00")
-PARTIAL_ESCAPE = re.compile(rb"\x1b(\[[0-9;?=]*|[()])?$")
-
-
-class MachineError(AssertionError):
-    """The machine did not do what was expected; carries the end of what it said."""
 
 
 # By the kind of controller that the disk hangs on: the machine type, and the devices.
@@ -45,8 +37,10 @@ def qemu_command(disk, variables, *, cpus=2, memory=1024, cpu="max", storage="nv
             *(word.format(serial=SERIAL, namespaces=namespaces) for word in devices), *extra]
 
 
-class Machine:
+class Machine(Console):
     """Starts QEMU. What COM1 says is kept in <folder>/com1.log, what the log port says in <folder>/shoji.log."""
+
+    emulator = "QEMU"
 
     def __init__(self, disk, folder, *, reboot=False, lifetime=LIFETIME, **options):
         self.folder = Path(folder)
@@ -61,12 +55,8 @@ class Machine:
                    "-chardev", f"file,id=log,path={self.log_path}", "-device", f"isa-serial,iobase={LOG_PORT:#x},irq=5,chardev=log",
                    "-qmp", f"unix:{qmp},server=on,wait=off"] + ([] if reboot else ["-no-reboot"])
         (self.folder / "command").write_text(shlex.join(command) + "\n")
-        self.text, self.position, self.ended = "", 0, False
-        self.arrivals = []  # (length of the text, when it was that long)
-        self.changed = threading.Condition()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(self.folder / "qemu.err").open("wb"))
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self.start_reading(self.process.stdout)
         self.qmp_socket = self._connect(qmp)
 
     def __enter__(self):
@@ -94,24 +84,6 @@ class Machine:
                 time.sleep(0.1)
         raise MachineError("QEMU did not start: " + (self.folder / "qemu.err").read_text())
 
-    def _read(self):
-        held = b""
-        with (self.folder / "com1.log").open("wb") as log:
-            while chunk := self.process.stdout.read1(65536):
-                log.write(chunk)
-                log.flush()
-                held = ESCAPES.sub(b"", held + chunk)
-                partial = PARTIAL_ESCAPE.search(held)
-                cut = partial.start() if partial else len(held)
-                with self.changed:
-                    self.text += held[:cut].decode("utf-8", "replace").replace("\r", "")
-                    held = held[cut:]
-                    self.arrivals.append((len(self.text), time.monotonic()))
-                    self.changed.notify_all()
-        with self.changed:
-            self.ended = True
-            self.changed.notify_all()
-
     def qmp(self, command, **arguments):
         """One QMP command and its result; events on the way are kept in self.events."""
         self.qmp_file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
@@ -126,66 +98,13 @@ class Machine:
                 return answer["return"]
         raise MachineError(f"QEMU ended during QMP {command}")
 
-    def expect(self, pattern, timeout=60):
-        """Waits for a regular expression on COM1 after the last match; returns the match."""
-        compiled, deadline = re.compile(pattern, re.M), time.monotonic() + timeout
-        with self.changed:
-            while True:
-                match = compiled.search(self.text, self.position)
-                if match:
-                    self.position = match.end()
-                    return match
-                left = deadline - time.monotonic()
-                if self.ended or left <= 0:
-                    what = "QEMU ended" if self.ended else f"{timeout} s passed"
-                    raise MachineError(f"{what} without {pattern!r}; COM1 ends:\n{self.text[-3000:]}\n--- log port ends:\n{self.log()[-3000:]}")
-                self.changed.wait(min(left, 1))
-
-    def expect_words(self, words, timeout=60):
-        """Waits for a sentence's words in the firmware's output, wherever its 80 columns may have broken them."""
-        return self.expect(r"\s*".join(re.escape(letter) for letter in words if not letter.isspace()), timeout)
-
-    def time_of_last_match(self):
-        """When the end of the last match came out of COM1."""
-        return next(when for length, when in self.arrivals if length >= self.position)
-
-    def unlock(self, passphrase, volume="root", timeout=90):
-        """Answers the loader's prompt."""
-        self.expect_words(f"Passphrase for volume {volume}:", timeout)
-        self.send(passphrase + "\r", pause=0.02)
-
-    def send(self, text, pause=0.0):
-        """Types on COM1. Firmware reads slowly: give it a pause after each character."""
-        for piece in text if pause else [text]:
-            self.process.stdin.write(piece.encode())
-            self.process.stdin.flush()
-            time.sleep(pause)
+    def type(self, data):
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
 
     def log(self):
         """What has come out of the log port."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
-
-    def login(self, timeout=300):
-        """Waits for the automatic login and makes the shell easy to talk to."""
-        self.expect(r"root@guest:[^\n]*# ", timeout)
-        self.send("stty -echo cols 300; PS1=; PS2=; bind 'set enable-bracketed-paste off' 2>/dev/null; dmesg -n 1; echo rea''dy\n")
-        self.expect(r"^ready\n", 60)
-        # The prompt may come before the ESP, where shojictl lies, is mounted.
-        self.shell("for turn in $(seq 300); do mountpoint -q /boot/efi && break; sleep 0.2; done", timeout=180)
-
-    def shell(self, command, timeout=120, check=True):
-        """Runs a command in the guest; returns its output. With check, a non-zero exit status raises; else (status, output)."""
-        self.send(f"echo begin; {{ {command}\n}} 2>&1; echo \"end $?\"\n")
-        self.expect(r"^begin\n", timeout)
-        start = self.position
-        match = self.expect(r"^(?:.*)end (\d+)\n", timeout)
-        output = self.text[start:match.start()] + self.text[match.start():match.end()].rsplit("end ", 1)[0]
-        status = int(match[1])
-        if not check:
-            return status, output
-        if status:
-            raise MachineError(f"{command!r} in the guest failed ({status}):\n{output}")
-        return output
 
     def wait_end(self, timeout=120):
         """Waits until QEMU has ended by itself (power-off, or a reset with -no-reboot)."""
