@@ -22,7 +22,7 @@ STORAGE_SOURCES := $(wildcard drivers/*.c drivers/storage/*.c drivers/storage/*/
 LIB_SOURCES     := $(wildcard lib/*.c)
 PORT_SOURCES    := $(filter-out crypto/port/core_% crypto/port/host_% crypto/port/efi_%,$(wildcard crypto/port/*.c))
 
-CORE_SOURCES := $(wildcard core/*.c core/*.S guest/*.c guest/*.S guest/svm/*.c guest/svm/*.S) $(STORAGE_SOURCES) $(LIB_SOURCES) \
+CORE_SOURCES := $(wildcard core/*.c core/*.S guest/*.c guest/*.S guest/svm/*.[cS] guest/vmx/*.[cS]) $(STORAGE_SOURCES) $(LIB_SOURCES) \
                 crypto/volume/sector.c $(wildcard crypto/port/core_*.c)
 BOOT_SOURCES := $(wildcard boot/*.c boot/*.S) $(LIB_SOURCES) $(wildcard crypto/volume/*.c) $(PORT_SOURCES) $(wildcard crypto/port/efi_*.c)
 # On Linux the C library has what lib/strings.c gives.

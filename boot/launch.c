@@ -40,11 +40,15 @@ const char *launch_sentence(uint64_t status)
     case CORE_BAD_HANDOFF:
         return "The hypervisor does not fit its loader; install Shoji again.";
     case CORE_NO_VIRTUALIZATION:
-        return "A CPU offers no AMD virtualization (SVM); enable SVM in the firmware's setup.";
+        return "A CPU offers no virtualization (AMD SVM, Intel VT-x) that Shoji can use; enable it in the "
+               "firmware's setup.";
     case CORE_NO_NESTED_PAGING:
         return "A CPU has no nested paging, which Shoji needs; use another machine.";
+    case CORE_NO_UNRESTRICTED_GUEST:
+        return "A CPU has virtualization (VT-x) without unrestricted guests, which Shoji needs; use another "
+               "machine.";
     case CORE_VIRTUALIZATION_LOCKED:
-        return "Virtualization (SVM) is switched off; enable SVM in the firmware's setup.";
+        return "Virtualization (SVM, VT-x) is switched off; enable it in the firmware's setup.";
     case CORE_NO_MEMORY:
         return "There is not enough memory for the hypervisor; build Shoji with a larger CORE_BLOCK_MIB.";
     case CORE_TOO_MANY_CPUS:

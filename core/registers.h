@@ -25,6 +25,8 @@
 #define CR4_SMAP       BIT(21)
 #define CR4_PKE        BIT(22)
 
+#define CPUID_LEAF_SIGNATURE 1u
+
 #define RFLAGS_ONE BIT(1)
 #define RFLAGS_TF  BIT(8)
 #define RFLAGS_IF  BIT(9)

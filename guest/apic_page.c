@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AMD's SVM cannot intercept start-up IPIs, and INIT only by detours. So while the guest starts CPUs, its
+/* AMD's SVM cannot intercept start-up IPIs, and INIT only by detours (where the back end can, nothing here is
+ * ever closed). So while the guest starts CPUs, its
  * APIC page is read-only to it (reads stay native) and each write comes here. Every end-of-interrupt is such
  * a write, so the page is opened as soon as starting is over. */
 #include "guest/apic_page.h"
@@ -37,6 +38,8 @@ static bool set_closed(struct vcpu *vcpu, enum apic_trap trap)
 
 bool apic_page_close_all(void)
 {
+    if (vcpu_starts_natively())
+        return true;
     spin_lock(&lock);
     closed_count = 0;
     for (unsigned i = 0; i < ARRAY_COUNT(vcpus); i++)
@@ -52,18 +55,18 @@ bool apic_page_close_all(void)
 bool apic_page_start(unsigned count, bool always)
 {
     always_closed = always;
-    return count < 2 && !always ? true : apic_page_close_all();
+    return (count < 2 && !always) || apic_page_close_all();
 }
 
 void apic_page_close(enum apic_trap trap)
 {
-    if (!set_closed(this_vcpu(), trap))
+    if (!vcpu_starts_natively() && !set_closed(this_vcpu(), trap))
         log_limited("no memory to trap the APIC page");
 }
 
 void apic_page_open(void)
 {
-    if (!always_closed && !set_closed(this_vcpu(), APIC_OPEN))
+    if (!vcpu_starts_natively() && !always_closed && !set_closed(this_vcpu(), APIC_OPEN))
         log_limited("no memory to open the APIC page");
 }
 

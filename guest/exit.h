@@ -36,12 +36,26 @@ uint64_t mmio_blocked_accesses(void);
 
 void exit_nmi(struct vcpu *vcpu);
 void exit_init(struct vcpu *vcpu);
+void exit_startup(struct vcpu *vcpu, uint8_t vector); /* a start-up IPI, for a CPU that waits for one */
 void exit_iret(struct vcpu *vcpu);
 
-/* #DB while one instruction is stepped; another exception, which the instruction raised and the back end then
- * delivers. */
+/* #DB while one instruction is stepped; another exception, which the instruction raised and which is then
+ * delivered. */
 void exit_step(struct vcpu *vcpu);
 void exit_step_fault(struct vcpu *vcpu);
+
+/* An exception of the guest that exits: of a step, or always. */
+struct exception_exit {
+    unsigned vector, first_vector;
+    uint32_t error_code;
+    uint64_t address;          /* of a page fault */
+    bool during_exception;     /* on the way to the handler of `first_vector` */
+    bool always_exits;         /* also when no instruction is stepped */
+    bool hides_virtualization; /* raised by a virtualization instruction, which is to be #UD */
+};
+void exit_exception(struct vcpu *vcpu, const struct exception_exit *exception);
+
+void exit_invd(struct vcpu *vcpu);
 
 /* A virtualization instruction: #UD. */
 void exit_undefined(struct vcpu *vcpu);

@@ -43,6 +43,16 @@ static bool create_vcpu(unsigned index)
     return vcpu->scratch_page;
 }
 
+#define LEAF_SIZES                0x80000008u
+#define PHYSICAL_BITS_MASK        0xffu
+#define PHYSICAL_BITS_SMALL_PAGES 39u /* without 1 GiB pages, as far as 512 tables reach */
+
+static unsigned physical_bits(void)
+{
+    unsigned bits = cpuid(LEAF_SIZES, 0).eax & PHYSICAL_BITS_MASK;
+    return the_backend()->nested_format()->gigabyte_pages ? bits : MIN(bits, PHYSICAL_BITS_SMALL_PAGES);
+}
+
 static bool trap_ports(const struct handoff *handoff)
 {
     if (handoff->log_port && !ports_trap((struct port_rule){
@@ -63,7 +73,7 @@ static uint64_t start_guest(const struct handoff *unused)
     cpuid_start();
     msr_start();
     pmu_start();
-    if (!nested_start(backend_nested_format(), backend_physical_bits(), block))
+    if (!nested_start(the_backend()->nested_format(), physical_bits(), block))
         return CORE_NO_MEMORY;
     for (unsigned i = 0; i < handoff->cpu_count; i++)
         if (!create_vcpu(i))
@@ -82,7 +92,7 @@ static uint64_t prepare(struct cpu *cpu, const struct handoff *handoff)
     vcpu->cpu = cpu;
     cpu->vcpu = vcpu;
     destination_note(vcpu);
-    return backend_prepare(vcpu);
+    return the_backend()->prepare(vcpu);
 }
 
 static no_return void run(struct cpu *cpu)
@@ -93,6 +103,6 @@ static no_return void run(struct cpu *cpu)
     if (__atomic_load_n(&cpu_count, __ATOMIC_ACQUIRE) == handoff->cpu_count &&
         !apic_page_start(handoff->cpu_count, handoff->apic_always_trapped))
         panic("No memory to trap the APIC page");
-    backend_run(cpu->vcpu);
+    the_backend()->run(cpu->vcpu);
 }
 LAUNCHER(guest_launcher, prepare, run);

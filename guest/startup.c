@@ -65,14 +65,19 @@ void startup_take_init(struct vcpu *vcpu)
     __atomic_store_n(&vcpu->sipi_vector, SIPI_NONE, __ATOMIC_RELEASE);
     __atomic_store_n(&vcpu->state, VCPU_WAIT_FOR_SIPI, __ATOMIC_RELEASE);
     __atomic_fetch_add(&vcpu->inits_taken, 1, __ATOMIC_ACQ_REL);
-    uint32_t vector = wait_for_sipi(vcpu);
+    if (!vcpu_starts_natively())
+        exit_startup(vcpu, (uint8_t)wait_for_sipi(vcpu));
+}
+
+void exit_startup(struct vcpu *vcpu, uint8_t vector)
+{
     vcpu_consume_nmi();
     vcpu->nmi_blocked = vcpu->nmi_pending = false;
     vcpu_trap_iret(vcpu, false);
-    vcpu_reset_to_vector(vcpu, (uint8_t)vector);
+    vcpu_reset_to_vector(vcpu, vector);
     apic_page_close(APIC_CLOSED_STARTED);
     __atomic_store_n(&vcpu->state, VCPU_RUNNING, __ATOMIC_RELEASE);
-    log_limited("cpu %u: started at vector %02x", vcpu->cpu->index, (unsigned)vector);
+    log_limited("cpu %u: started at vector %02x", vcpu->cpu->index, vector);
 }
 
 /* INIT: the sender goes on once the target has taken it, as start-up code that follows expects. It does not

@@ -10,7 +10,8 @@
  * any other command the caller gives to the APIC. */
 bool startup_command(struct vcpu *vcpu, uint32_t command, uint32_t destination);
 
-/* Puts this CPU into its INIT state and waits, in the hypervisor, for a start-up IPI. */
+/* Puts this CPU into its INIT state, where it waits for a start-up IPI: as a guest, or in the hypervisor
+ * where such an IPI does not exit. */
 void startup_take_init(struct vcpu *vcpu);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One CPU of the guest, as the common handlers see it. What differs between AMD and Intel stands behind the
- * functions at the end, which guest/svm/ (and guest/vmx/) implement. */
+ * functions at the end, which answer through the table of guest/backend.h. */
 #ifndef SHOJI_GUEST_VCPU_H
 #define SHOJI_GUEST_VCPU_H
 
@@ -28,11 +28,10 @@ enum apic_trap { APIC_OPEN, APIC_CLOSED, APIC_CLOSED_STARTED };
  * other CPUs write (atomically), and the counters, the APIC's identities and `inits_taken`, which any reads.
  */
 struct vcpu {
-    uint64_t gpr[GPR_COUNT];          /* RAX and RSP too; run.S knows this offset */
-    uint64_t control_area, host_area; /* physical; for run.S: VMCB and the host's own */
+    uint64_t gpr[GPR_COUNT]; /* RAX and RSP too; run.S knows this offset */
+    void *backend;           /* the back end's own part; run.S knows this offset too */
     uint64_t rip, rflags;
     struct cpu *cpu;
-    struct vmcb *vmcb;
     uint8_t *scratch_page; /* what the guest finds where the block is */
 
     uint32_t requests;
@@ -69,8 +68,8 @@ struct vcpu {
     uint64_t exit_total, nmis_claimed, nmis_injected, nmis_swallowed, vectors_raised;
 };
 
-#define VCPU_CONTROL_OFFSET 128
-static_assert(offsetof(struct vcpu, control_area) == VCPU_CONTROL_OFFSET, "run.S");
+#define VCPU_BACKEND_OFFSET 128
+static_assert(offsetof(struct vcpu, backend) == VCPU_BACKEND_OFFSET, "run.S");
 
 extern struct vcpu *vcpus[HANDOFF_CPUS_MAX]; /* by index; complete once all CPUs are taken */
 
@@ -90,9 +89,9 @@ struct vcpu_segment {
     bool long_mode, default_32; /* CS.L, CS.D */
 };
 
-uint64_t vcpu_cr(const struct vcpu *vcpu, enum control_register cr);
-void vcpu_set_cr2(struct vcpu *vcpu, uint64_t linear); /* for a page fault that is raised */
-uint64_t vcpu_efer(const struct vcpu *vcpu);           /* as the guest sees it: without SVME */
+uint64_t vcpu_cr(const struct vcpu *vcpu, enum control_register cr); /* as the guest sees it */
+void vcpu_set_cr2(struct vcpu *vcpu, uint64_t address); /* for a page fault that is raised */
+uint64_t vcpu_efer(const struct vcpu *vcpu); /* as the guest sees it */
 void vcpu_set_efer(struct vcpu *vcpu, uint64_t efer);
 unsigned vcpu_cpl(const struct vcpu *vcpu);
 struct vcpu_segment vcpu_segment(const struct vcpu *vcpu,
@@ -102,18 +101,23 @@ struct vcpu_segment vcpu_segment(const struct vcpu *vcpu,
  * single-steps. */
 void vcpu_skip(struct vcpu *vcpu, unsigned length);
 
-/* Makes the guest take an exception before its next instruction. */
+/* Makes the guest take an exception before its next instruction. The error code counts where there is one. */
 void vcpu_inject(struct vcpu *vcpu, enum exception exception, uint32_t error_code);
 void vcpu_inject_nmi(struct vcpu *vcpu);
 bool vcpu_injection_due(const struct vcpu *vcpu);
 
-/* Exits on IRET; on #DB and every other exception, with RFLAGS.TF set and IF clear for one instruction. */
+/* Exits on IRET, where the CPU itself does not tell when NMIs are open again; on #DB and every other
+ * exception, with RFLAGS.TF set and IF clear for one instruction. */
 void vcpu_trap_iret(struct vcpu *vcpu, bool on);
 void vcpu_trap_step(struct vcpu *vcpu, bool on);
 uint64_t vcpu_dr6(const struct vcpu *vcpu);
 void vcpu_set_dr6(struct vcpu *vcpu, uint64_t dr6);
 
-/* The state after a start-up IPI (APM 2 section 15.27.8 and table 14-1). */
+/* Whether INIT and start-up IPIs exit by themselves; else the hypervisor watches who sends them, and waits in
+ * the CPU's place. */
+bool vcpu_starts_natively(void);
+
+/* The state after a start-up IPI (APM 2 section 15.27.8 and table 14-1; SDM 3A table 9-1). */
 void vcpu_reset_to_vector(struct vcpu *vcpu, uint8_t vector);
 
 /* Drops all cached translations of the guest on this CPU before it runs again. */
@@ -127,6 +131,9 @@ void vcpu_trap_port(uint16_t port);
 void vcpu_trap_msr(uint32_t msr, bool reads, bool writes);
 /* The x2APIC interrupt command register alone, at run time. */
 void vcpu_trap_msr_write(uint32_t msr, bool on);
+
+/* The guest has changed an MTRR of this CPU. */
+void vcpu_memory_types_changed(void);
 
 /* The dump of a panic. */
 void vcpu_dump(const struct vcpu *vcpu);

@@ -125,6 +125,7 @@ enum core_status {
     CORE_NO_AES = 7,
     CORE_DEVICE = 8, /* a device that carries a volume cannot be mediated */
     CORE_ALREADY_GUEST = 9,
+    CORE_NO_UNRESTRICTED_GUEST = 10,
 };
 
 /* The first bytes of the core image: how the loader finds its way in. The image is an ELF64 executable linked

@@ -31,54 +31,21 @@ static bool is_svm_instruction(const struct vcpu *vcpu)
     return false;
 }
 
-/* Whether an exception on the way to an event's handler makes both of them a double fault (APM 2 table 8-3).
- */
-static bool makes_double_fault(unsigned first, unsigned second)
-{
-    const uint32_t contributory =
-        BIT(EXCEPTION_DE) | BIT(EXCEPTION_TS) | BIT(EXCEPTION_NP) | BIT(EXCEPTION_SS) | BIT(EXCEPTION_GP);
-    if (first == EXCEPTION_PF)
-        return second == EXCEPTION_PF || (contributory >> second & 1);
-    return (contributory >> first & 1) && (contributory >> second & 1);
-}
-
-/* Hands an exception that was looked at on to the guest. */
-static void pass_exception(struct vcpu *vcpu, unsigned vector)
-{
-    struct vmcb *vmcb = vcpu->vmcb;
-    uint64_t event = vmcb->exit_interrupt_info;
-    unsigned first = event & 0xff;
-    bool during_exception =
-        (event & EVENT_VALID) && (event >> EVENT_TYPE_SHIFT & EVENT_TYPE_MASK) == EVENT_TYPE_EXCEPTION;
-    if (vector == EXCEPTION_PF)
-        vmcb->cr2 = vmcb->exit_info2;
-    if (during_exception && first == EXCEPTION_DF)
-        exit_shutdown(vcpu);
-    else if (during_exception && makes_double_fault(first, vector))
-        vcpu_inject(vcpu, EXCEPTION_DF, 0);
-    else
-        vcpu_inject(vcpu, vector, (uint32_t)vmcb->exit_info1);
-}
-
 static void on_exception(struct vcpu *vcpu)
 {
-    struct vmcb *vmcb = vcpu->vmcb;
-    unsigned vector = (unsigned)(vmcb->exit_code - VMEXIT_EXCEPTION);
-    bool was_stepping = vcpu->stepping;
-    if (was_stepping && vector == EXCEPTION_DB) {
-        exit_step(vcpu);
-        return;
-    }
-    if (was_stepping)
-        exit_step_fault(vcpu);
-    if (vector == EXCEPTION_GP && !(vmcb->exit_interrupt_info & EVENT_VALID) && is_svm_instruction(vcpu)) {
-        exit_undefined(vcpu);
-        return;
-    }
-    if (!was_stepping && vector != EXCEPTION_GP)
-        panic("Exception %u of the guest exits, and nobody asked for it", vector);
-    count_exit(vcpu, EXIT_OTHER);
-    pass_exception(vcpu, vector);
+    const struct vmcb *vmcb = vmcb_of(vcpu);
+    uint64_t event = vmcb->exit_interrupt_info;
+    struct exception_exit e = {
+        .vector = (unsigned)(vmcb->exit_code - VMEXIT_EXCEPTION),
+        .first_vector = event & 0xff,
+        .error_code = (uint32_t)vmcb->exit_info1,
+        .address = vmcb->exit_info2,
+        .during_exception =
+            (event & EVENT_VALID) && (event >> EVENT_TYPE_SHIFT & EVENT_TYPE_MASK) == EVENT_TYPE_EXCEPTION,
+    };
+    e.always_exits = e.vector == EXCEPTION_GP;
+    e.hides_virtualization = e.always_exits && !(event & EVENT_VALID) && is_svm_instruction(vcpu);
+    exit_exception(vcpu, &e);
 }
 
 static void on_nmi(struct vcpu *vcpu)
@@ -89,14 +56,14 @@ static void on_nmi(struct vcpu *vcpu)
      * privilege level 0 it does no harm.) */
     uint8_t before;
     struct walk at;
-    if ((vcpu->vmcb->interrupt_state & INTERRUPT_SHADOW) && (vcpu->rflags & RFLAGS_IF) &&
+    if ((vmcb_of(vcpu)->interrupt_state & INTERRUPT_SHADOW) && (vcpu->rflags & RFLAGS_IF) &&
         vcpu_cpl(vcpu) == 0) {
         uint64_t base = walk_decode_mode(vcpu) == DECODE_64 ? 0 : vcpu_segment(vcpu, SEGMENT_CS).base;
         if (walk_linear(vcpu, base + vcpu->rip - 1, &at) && walk_read_byte(at.physical, &before) &&
             before == OPCODE_STI) {
             vcpu->rip--;
             vcpu->rflags &= ~RFLAGS_IF;
-            vcpu->vmcb->interrupt_state &= ~INTERRUPT_SHADOW;
+            vmcb_of(vcpu)->interrupt_state &= ~INTERRUPT_SHADOW;
         }
     }
     exit_nmi(vcpu);
@@ -110,19 +77,9 @@ static void on_init(struct vcpu *vcpu)
     exit_init(vcpu);
 }
 
-/* INVD would throw away what the hypervisor's caches hold; written back, the guest's lines are as gone as it
- * wanted. */
-static void on_invd(struct vcpu *vcpu)
-{
-    static const uint8_t opcode[] = {0x0f, 0x08};
-    count_exit(vcpu, EXIT_OTHER);
-    __asm__ volatile("wbinvd" : : : "memory");
-    skip_known(vcpu, opcode, sizeof opcode);
-}
-
 static void on_msr(struct vcpu *vcpu)
 {
-    if (vcpu->vmcb->exit_info1 & 1)
+    if (vmcb_of(vcpu)->exit_info1 & 1)
         exit_msr_write(vcpu);
     else
         exit_msr_read(vcpu);
@@ -130,22 +87,22 @@ static void on_msr(struct vcpu *vcpu)
 
 static void on_port(struct vcpu *vcpu)
 {
-    uint64_t info = vcpu->vmcb->exit_info1;
+    uint64_t info = vmcb_of(vcpu)->exit_info1;
     struct port_access access = {
         .port = (uint16_t)(info >> IO_INFO_PORT_SHIFT),
         .bytes = info >> IO_INFO_SIZE_SHIFT & IO_INFO_SIZE_MASK,
         .write = !(info & IO_INFO_IN),
         .string = info & IO_INFO_STRING,
-        .length = (uint8_t)(vcpu->vmcb->exit_info2 - vcpu->rip),
+        .length = (uint8_t)(vmcb_of(vcpu)->exit_info2 - vcpu->rip),
     };
     exit_port(vcpu, &access);
 }
 
 static void on_nested_fault(struct vcpu *vcpu)
 {
-    uint64_t info = vcpu->vmcb->exit_info1;
+    uint64_t info = vmcb_of(vcpu)->exit_info1;
     struct nested_fault fault = {
-        .address = vcpu->vmcb->exit_info2,
+        .address = vmcb_of(vcpu)->exit_info2,
         .write = info & NPF_WRITE,
         .fetch = info & NPF_FETCH,
         .during_walk = info & NPF_WALK,
@@ -159,7 +116,7 @@ static const exit_handler handlers[VMEXIT_LAST + 1] = {
     [VMEXIT_INIT] = on_init,
     [VMEXIT_CPUID] = exit_cpuid,
     [VMEXIT_IRET] = exit_iret,
-    [VMEXIT_INVD] = on_invd,
+    [VMEXIT_INVD] = exit_invd,
     [VMEXIT_INVLPGA] = exit_undefined,
     [VMEXIT_IO] = on_port,
     [VMEXIT_MSR] = on_msr,
@@ -189,14 +146,14 @@ static void unexpected(struct vcpu *vcpu)
 {
     panic_begin();
     panic_line("The guest left for a reason that Shoji does not know: %llx",
-               (unsigned long long)vcpu->vmcb->exit_code);
+               (unsigned long long)vmcb_of(vcpu)->exit_code);
     vcpu_dump(vcpu);
     panic_end();
 }
 
 void svm_before_entry(struct vcpu *vcpu)
 {
-    struct vmcb *vmcb = vcpu->vmcb;
+    struct vmcb *vmcb = vmcb_of(vcpu);
     requests_settle(vcpu);
     vmcb->rip = vcpu->rip;
     vmcb->rflags = vcpu->rflags;
@@ -208,7 +165,7 @@ void svm_before_entry(struct vcpu *vcpu)
 
 void svm_exit(struct vcpu *vcpu)
 {
-    struct vmcb *vmcb = vcpu->vmcb;
+    struct vmcb *vmcb = vmcb_of(vcpu);
     __atomic_store_n(&vcpu->in_guest, false, __ATOMIC_SEQ_CST);
     vcpu->rip = vmcb->rip;
     vcpu->rflags = vmcb->rflags;

@@ -4,23 +4,20 @@
 #include "core/memory.h"
 #include "core/paging.h"
 #include "core/probe.h"
-#include "guest/backend.h"
 #include "guest/svm/svm.h"
+#include "guest/trap_maps.h"
 
-#define LEAF_VENDOR               0u
-#define LEAF_AMD_FEATURES         0x80000001u
-#define LEAF_SVM                  0x8000000au
-#define LEAF_SIZES                0x80000008u
-#define AMD_ECX_SVM               BIT(2)
-#define AMD_EDX_1G_PAGES          BIT(26)
-#define SVM_EDX_NESTED            BIT(0)
-#define AMD_8_EBX_IBPB            BIT(12)
-#define LEAF_AMD_FEATURES_2       0x80000021u
-#define AMD_21_EAX_AIBRS          BIT(8) /* automatic IBRS: EFER.AIBRSE */
-#define PHYSICAL_BITS_MASK        0xffu
-#define PHYSICAL_BITS_SMALL_PAGES 39u /* without 1 GiB pages, as far as 512 tables reach */
+#define LEAF_VENDOR         0u
+#define LEAF_AMD_FEATURES   0x80000001u
+#define LEAF_SVM            0x8000000au
+#define LEAF_AMD_FEATURES_8 0x80000008u
+#define AMD_ECX_SVM         BIT(2)
+#define AMD_EDX_1G_PAGES    BIT(26)
+#define SVM_EDX_NESTED      BIT(0)
+#define AMD_8_EBX_IBPB      BIT(12)
+#define LEAF_AMD_FEATURES_2 0x80000021u
+#define AMD_21_EAX_AIBRS    BIT(8) /* automatic IBRS: EFER.AIBRSE */
 
-static const struct nested_format *format;
 static struct nested_format npt = {
     .table = PTE_PRESENT | PTE_WRITE | PTE_USER,
     .leaf = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY,
@@ -28,7 +25,7 @@ static struct nested_format npt = {
     .present = PTE_PRESENT,
     .large = PTE_LARGE,
 };
-static bool automatic_ibrs, barrier_needed; /* constant after backend_start */
+static bool automatic_ibrs, barrier_needed; /* constant after svm_start */
 
 bool svm_barrier_needed(void)
 {
@@ -41,35 +38,31 @@ static void choose_speculation_defence(void)
 {
     uint32_t last = cpuid(LEAF_AMD_FEATURES & 0x80000000u, 0).eax;
     automatic_ibrs = last >= LEAF_AMD_FEATURES_2 && (cpuid(LEAF_AMD_FEATURES_2, 0).eax & AMD_21_EAX_AIBRS);
-    barrier_needed = !automatic_ibrs && last >= LEAF_SIZES && (cpuid(LEAF_SIZES, 0).ebx & AMD_8_EBX_IBPB);
+    barrier_needed = !automatic_ibrs && last >= LEAF_AMD_FEATURES_8 &&
+                     (cpuid(LEAF_AMD_FEATURES_8, 0).ebx & AMD_8_EBX_IBPB);
 }
 
-uint64_t backend_start(void)
+bool svm_offered(void)
 {
-    if (cpuid(LEAF_AMD_FEATURES & 0x80000000u, 0).eax < LEAF_SVM ||
-        !(cpuid(LEAF_AMD_FEATURES, 0).ecx & AMD_ECX_SVM))
-        return CORE_NO_VIRTUALIZATION;
-    struct cpuid features = cpuid(LEAF_SVM, 0);
-    if (!(features.edx & SVM_EDX_NESTED))
+    return cpuid(LEAF_AMD_FEATURES & 0x80000000u, 0).eax >= LEAF_SVM &&
+           (cpuid(LEAF_AMD_FEATURES, 0).ecx & AMD_ECX_SVM);
+}
+
+uint64_t svm_start(void)
+{
+    if (!(cpuid(LEAF_SVM, 0).edx & SVM_EDX_NESTED))
         return CORE_NO_NESTED_PAGING;
     uint64_t vm_cr = 0;
     if (msr_read_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_DISABLED))
         return CORE_VIRTUALIZATION_LOCKED;
     choose_speculation_defence();
     npt.gigabyte_pages = cpuid(LEAF_AMD_FEATURES, 0).edx & AMD_EDX_1G_PAGES;
-    format = &npt;
-    return svm_maps_create() ? CORE_OK : CORE_NO_MEMORY;
+    return CORE_OK;
 }
 
-const struct nested_format *backend_nested_format(void)
+const struct nested_format *svm_nested_format(void)
 {
-    return format;
-}
-
-unsigned backend_physical_bits(void)
-{
-    unsigned bits = cpuid(LEAF_SIZES, 0).eax & PHYSICAL_BITS_MASK;
-    return npt.gigabyte_pages ? bits : MIN(bits, PHYSICAL_BITS_SMALL_PAGES);
+    return &npt;
 }
 
 /* The hidden part of a segment register, read back from the firmware's own descriptor table. */
@@ -89,27 +82,27 @@ static struct vmcb_segment segment_of(uint16_t selector)
 
 static void describe_control(struct vcpu *vcpu)
 {
-    struct vmcb *vmcb = vcpu->vmcb;
+    struct vmcb *vmcb = vmcb_of(vcpu);
     vmcb->intercept1 = INTERCEPT1_NMI | INTERCEPT1_INIT | INTERCEPT1_CPUID | INTERCEPT1_INVD |
                        INTERCEPT1_INVLPGA | INTERCEPT1_IO | INTERCEPT1_MSR | (uint32_t)INTERCEPT1_SHUTDOWN;
     vmcb->intercept2 = INTERCEPT2_VMRUN | INTERCEPT2_VMMCALL | INTERCEPT2_VMLOAD | INTERCEPT2_VMSAVE |
                        INTERCEPT2_STGI | INTERCEPT2_CLGI | INTERCEPT2_SKINIT;
     vmcb->exceptions = ALWAYS_EXCEPTIONS;
-    vmcb->io_map = svm_io_map();
-    vmcb->msr_map = svm_msr_map();
+    vmcb->io_map = trap_io_map();
+    vmcb->msr_map = trap_msr_map();
     vmcb->asid = GUEST_ASID;
     vmcb->tlb_control = TLB_FLUSH_ALL;
     vmcb->nested_control = NESTED_PAGING_ENABLE;
     vmcb->nested_cr3 = physical_of(vcpu->nested_root);
 }
 
-void svm_describe(struct vcpu *vcpu)
+static void describe(struct vcpu *vcpu)
 {
     const struct handoff_cpu *in = &vcpu->cpu->entry;
-    struct vmcb *vmcb = vcpu->vmcb;
+    struct vmcb *vmcb = vmcb_of(vcpu);
     describe_control(vcpu);
     /* FS, GS, LDTR, TR and the system-call MSRs are still the firmware's. */
-    __asm__ volatile("vmsave" : : "a"(vcpu->control_area) : "memory");
+    __asm__ volatile("vmsave" : : "a"(svm_of(vcpu)->vmcb_physical) : "memory");
     vmcb->gs.base = vcpu->cpu->entry_gs_base;
     vmcb->cs = segment_of(in->cs);
     vmcb->ds = segment_of(in->ds);
@@ -131,17 +124,20 @@ void svm_describe(struct vcpu *vcpu)
     vcpu->gpr[RAX] = CORE_OK;
 }
 
-uint64_t backend_prepare(struct vcpu *vcpu)
+uint64_t svm_prepare(struct vcpu *vcpu)
 {
-    uint8_t *pages = pages_allocate(3); /* VMCB, the host's VMLOAD area, the CPU's own host save area */
+    /* VMCB, the host's VMLOAD area, the CPU's own host save area, and what we keep ourselves. */
+    uint8_t *pages = pages_allocate(4);
     if (!pages)
         return CORE_NO_MEMORY;
-    vcpu->vmcb = (struct vmcb *)pages;
-    vcpu->control_area = physical_of(pages);
-    vcpu->host_area = physical_of(pages + PAGE_SIZE);
+    struct svm_cpu *svm = (struct svm_cpu *)(pages + 3 * PAGE_SIZE);
+    *svm = (struct svm_cpu){.vmcb_physical = physical_of(pages),
+                            .host_physical = physical_of(pages + PAGE_SIZE),
+                            .vmcb = (struct vmcb *)pages};
+    vcpu->backend = svm;
     msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME | (automatic_ibrs ? EFER_AIBRSE : 0));
     msr_write(MSR_AMD_VM_HSAVE_PA, physical_of(pages + 2 * PAGE_SIZE));
-    svm_describe(vcpu);
+    describe(vcpu);
     return CORE_OK;
 }
 
@@ -157,7 +153,7 @@ static void redirect_init(const struct vcpu *vcpu)
         log_line("INIT cannot be redirected on this CPU; [cpu] apic = trap keeps the guest from sending it");
 }
 
-void backend_run(struct vcpu *vcpu)
+void svm_enter(struct vcpu *vcpu)
 {
     redirect_init(vcpu);
     __asm__ volatile("cli");
@@ -167,6 +163,6 @@ void backend_run(struct vcpu *vcpu)
 
 void svm_before_first_entry(struct vcpu *vcpu)
 {
-    __asm__ volatile("vmsave" : : "a"(vcpu->host_area) : "memory");
+    __asm__ volatile("vmsave" : : "a"(svm_of(vcpu)->host_physical) : "memory");
     svm_before_entry(vcpu);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The world switch (AMD APM volume 2, section 15.5). Offsets are those of struct vcpu, asserted in guest/vcpu.h. */
+/* The world switch (AMD APM volume 2, section 15.5). Offsets are those of struct vcpu and struct svm_cpu, asserted where these are. */
 
 #define VCPU_GPR(n) (8 * (n))
-#define VCPU_CONTROL 128
-#define VCPU_HOST 136
+#define VCPU_BACKEND 128
+#define SVM_VMCB 0
+#define SVM_HOST 8
 
     .text
 
@@ -34,7 +35,8 @@ enter_guest:
     mov VCPU_GPR(13)(%rdi), %r13
     mov VCPU_GPR(14)(%rdi), %r14
     mov VCPU_GPR(15)(%rdi), %r15
-    mov VCPU_CONTROL(%rdi), %rax
+    mov VCPU_BACKEND(%rdi), %rax
+    mov SVM_VMCB(%rax), %rax
     mov VCPU_GPR(7)(%rdi), %rdi
     vmload
     vmrun
@@ -59,7 +61,8 @@ enter_guest:
     mov %rax, VCPU_GPR(7)(%rdi)
     mov %rdi, (%rsp)
     /* FS, GS, TR and their like are the guest's still. */
-    mov VCPU_HOST(%rdi), %rax
+    mov VCPU_BACKEND(%rdi), %rax
+    mov SVM_HOST(%rax), %rax
     vmload
     /* No value of the guest steers a prediction or is left where host code may use it by mistake. */
     xor %eax, %eax

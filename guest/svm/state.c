@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vCPU's state as the common handlers ask for it (guest/vcpu.h), kept in the VMCB. */
 #include "core/panic.h"
+#include "guest/backend.h"
 #include "guest/svm/svm.h"
 #include "lib/decode.h"
 
-#define ALL_EXCEPTIONS       0xffffffffu
-#define CPUID_SIGNATURE_LEAF 1u
+#define ALL_EXCEPTIONS 0xffffffffu
 
-uint64_t vcpu_cr(const struct vcpu *vcpu, enum control_register cr)
+static uint64_t control_register(const struct vcpu *vcpu, enum control_register cr)
 {
-    const struct vmcb *vmcb = vcpu->vmcb;
+    const struct vmcb *vmcb = vmcb_of(vcpu);
     switch (cr) {
     case CR0:
         return vmcb->cr0;
@@ -22,36 +22,35 @@ uint64_t vcpu_cr(const struct vcpu *vcpu, enum control_register cr)
     }
 }
 
-void vcpu_set_cr2(struct vcpu *vcpu, uint64_t linear)
+static void set_cr2(struct vcpu *vcpu, uint64_t address)
 {
-    vcpu->vmcb->cr2 = linear;
+    vmcb_of(vcpu)->cr2 = address;
 }
 
-uint64_t vcpu_efer(const struct vcpu *vcpu)
+static uint64_t efer(const struct vcpu *vcpu)
 {
-    return vcpu->vmcb->efer & ~EFER_SVME;
+    return vmcb_of(vcpu)->efer & ~EFER_SVME;
 }
 
-void vcpu_set_efer(struct vcpu *vcpu, uint64_t efer)
+static void set_efer(struct vcpu *vcpu, uint64_t value)
 {
     /* VMRUN wants SVME set; the guest never sees it. */
-    vcpu->vmcb->efer = efer | EFER_SVME;
-    vcpu_flush(vcpu);
+    vmcb_of(vcpu)->efer = value | EFER_SVME;
 }
 
-unsigned vcpu_cpl(const struct vcpu *vcpu)
+static unsigned cpl(const struct vcpu *vcpu)
 {
-    return vcpu->vmcb->cpl;
+    return vmcb_of(vcpu)->cpl;
 }
 
-struct vcpu_segment vcpu_segment(const struct vcpu *vcpu, unsigned segment)
+static struct vcpu_segment segment(const struct vcpu *vcpu, unsigned which)
 {
-    const struct vmcb *vmcb = vcpu->vmcb;
+    const struct vmcb *vmcb = vmcb_of(vcpu);
     const struct vmcb_segment *all[] = {
         [SEGMENT_ES] = &vmcb->es, [SEGMENT_CS] = &vmcb->cs, [SEGMENT_SS] = &vmcb->ss,
         [SEGMENT_DS] = &vmcb->ds, [SEGMENT_FS] = &vmcb->fs, [SEGMENT_GS] = &vmcb->gs,
     };
-    const struct vmcb_segment *s = all[segment < ARRAY_COUNT(all) ? segment : SEGMENT_DS];
+    const struct vmcb_segment *s = all[which < ARRAY_COUNT(all) ? which : SEGMENT_DS];
     return (struct vcpu_segment){
         .base = s->base,
         .limit = s->limit,
@@ -61,91 +60,55 @@ struct vcpu_segment vcpu_segment(const struct vcpu *vcpu, unsigned segment)
     };
 }
 
-void vcpu_skip(struct vcpu *vcpu, unsigned length)
+static void end_shadow(struct vcpu *vcpu)
 {
-    vcpu->rip += length;
-    struct vcpu_segment cs = vcpu_segment(vcpu, SEGMENT_CS);
-    if (!((vcpu->vmcb->efer & EFER_LMA) && cs.long_mode))
-        vcpu->rip &= 0xffffffffull;
-    vcpu->vmcb->interrupt_state &= ~INTERRUPT_SHADOW;
-    vcpu->rflags &= ~RFLAGS_RF;
-    if ((vcpu->rflags & RFLAGS_TF) && !vcpu_injection_due(vcpu)) {
-        vcpu->vmcb->dr6 |= DR6_BS;
-        vcpu_inject(vcpu, EXCEPTION_DB, 0);
-    }
+    vmcb_of(vcpu)->interrupt_state &= ~INTERRUPT_SHADOW;
 }
 
-static bool has_error_code(enum exception exception)
-{
-    switch (exception) {
-    case EXCEPTION_DF:
-    case EXCEPTION_TS:
-    case EXCEPTION_NP:
-    case EXCEPTION_SS:
-    case EXCEPTION_GP:
-    case EXCEPTION_PF:
-    case EXCEPTION_AC:
-    case EXCEPTION_CP:
-        return true;
-    default:
-        return false;
-    }
-}
-
-void vcpu_inject(struct vcpu *vcpu, enum exception exception, uint32_t error_code)
+static void inject(struct vcpu *vcpu, enum exception exception, bool has_error_code, uint32_t error_code)
 {
     uint64_t event = EVENT_VALID | (uint64_t)EVENT_TYPE_EXCEPTION << EVENT_TYPE_SHIFT | (uint64_t)exception;
-    if (has_error_code(exception) && (vcpu_cr(vcpu, CR0) & CR0_PE)) /* real mode pushes none */
+    if (has_error_code)
         event |= EVENT_ERROR_VALID | (uint64_t)error_code << EVENT_ERROR_SHIFT;
-    vcpu->vmcb->event_injection = event;
+    vmcb_of(vcpu)->event_injection = event;
 }
 
-void vcpu_inject_nmi(struct vcpu *vcpu)
+static void inject_nmi(struct vcpu *vcpu)
 {
-    vcpu->vmcb->event_injection = EVENT_VALID | EVENT_TYPE_NMI << EVENT_TYPE_SHIFT | EXCEPTION_NMI;
+    vmcb_of(vcpu)->event_injection = EVENT_VALID | EVENT_TYPE_NMI << EVENT_TYPE_SHIFT | EXCEPTION_NMI;
 }
 
-bool vcpu_injection_due(const struct vcpu *vcpu)
+static bool injection_due(const struct vcpu *vcpu)
 {
-    return vcpu->vmcb->event_injection & EVENT_VALID;
+    return vmcb_of(vcpu)->event_injection & EVENT_VALID;
 }
 
-void vcpu_trap_iret(struct vcpu *vcpu, bool on)
+static void trap_iret(struct vcpu *vcpu, bool on)
 {
     if (on)
-        vcpu->vmcb->intercept1 |= INTERCEPT1_IRET;
+        vmcb_of(vcpu)->intercept1 |= INTERCEPT1_IRET;
     else
-        vcpu->vmcb->intercept1 &= ~(uint32_t)INTERCEPT1_IRET;
+        vmcb_of(vcpu)->intercept1 &= ~(uint32_t)INTERCEPT1_IRET;
 }
 
-void vcpu_trap_step(struct vcpu *vcpu, bool on)
+static void trap_step(struct vcpu *vcpu, bool on)
 {
-    vcpu->vmcb->exceptions = on ? ALL_EXCEPTIONS : ALWAYS_EXCEPTIONS;
-    if (!on)
-        return;
-    vcpu->rflags |= RFLAGS_TF;
-    vcpu->rflags &= ~RFLAGS_IF;
+    vmcb_of(vcpu)->exceptions = on ? ALL_EXCEPTIONS : ALWAYS_EXCEPTIONS;
 }
 
-uint64_t vcpu_dr6(const struct vcpu *vcpu)
+static uint64_t dr6(const struct vcpu *vcpu)
 {
-    return vcpu->vmcb->dr6;
+    return vmcb_of(vcpu)->dr6;
 }
 
-void vcpu_set_dr6(struct vcpu *vcpu, uint64_t dr6)
+static void set_dr6(struct vcpu *vcpu, uint64_t value)
 {
-    vcpu->vmcb->dr6 = dr6;
+    vmcb_of(vcpu)->dr6 = value;
 }
 
-/* DR0 to DR3 are not in the VMCB: they are the guest's while the hypervisor runs, too. */
-static void clear_breakpoints(void)
+static void reset_to_vector(struct vcpu *vcpu, uint8_t vector)
 {
-    __asm__ volatile("mov %0, %%dr0\n\tmov %0, %%dr1\n\tmov %0, %%dr2\n\tmov %0, %%dr3" : : "r"(0ull));
-}
-
-void vcpu_reset_to_vector(struct vcpu *vcpu, uint8_t vector)
-{
-    struct vmcb *vmcb = vcpu->vmcb;
+    struct vmcb *vmcb = vmcb_of(vcpu);
     const struct vmcb_segment data = {.attributes = 0x93, .limit = 0xffff};
     const struct vmcb_segment table = {.limit = 0xffff};
     vmcb->es = vmcb->ss = vmcb->ds = vmcb->fs = vmcb->gs = data;
@@ -162,50 +125,65 @@ void vcpu_reset_to_vector(struct vcpu *vcpu, uint8_t vector)
     vmcb->cr2 = vmcb->cr3 = vmcb->cr4 = 0;
     vmcb->dr6 = DR6_RESET;
     vmcb->dr7 = DR7_RESET;
-    clear_breakpoints();
     vmcb->star = vmcb->lstar = vmcb->cstar = vmcb->sfmask = vmcb->kernel_gs_base = 0;
     vmcb->sysenter_cs = vmcb->sysenter_esp = vmcb->sysenter_eip = 0;
     vmcb->event_injection = 0;
     vmcb->interrupt_state = 0;
     vmcb->exceptions = ALWAYS_EXCEPTIONS;
-    vcpu->rip = 0;
-    vcpu->rflags = RFLAGS_ONE;
-    for (unsigned i = 0; i < GPR_COUNT; i++)
-        vcpu->gpr[i] = 0;
-    vcpu->gpr[RDX] = cpuid(CPUID_SIGNATURE_LEAF, 0).eax;
-    vcpu_flush(vcpu);
 }
 
-void vcpu_flush(struct vcpu *vcpu)
+static void flush(struct vcpu *vcpu)
 {
-    vcpu->vmcb->tlb_control = TLB_FLUSH_ALL;
+    vmcb_of(vcpu)->tlb_control = TLB_FLUSH_ALL;
 }
 
-void vcpu_consume_nmi(void)
-{
-    svm_nmi_window();
-}
-
-const char *vcpu_backend_name(void)
-{
-    return "SVM";
-}
-
-void vcpu_dump(const struct vcpu *vcpu)
+static void dump(const struct vcpu *vcpu)
 {
 #define U(x) ((unsigned long long)(x))
-    const struct vmcb *v = vcpu->vmcb;
-    const uint64_t *r = vcpu->gpr;
-    panic_line("guest cpu %u: exit %llx info %llx %llx event %llx", vcpu->cpu->index, U(v->exit_code),
-               U(v->exit_info1), U(v->exit_info2), U(v->exit_interrupt_info));
-    panic_line("rip %04x:%016llx rflags %llx cs.base %llx cpl %u", v->cs.selector, U(vcpu->rip),
-               U(vcpu->rflags), U(v->cs.base), v->cpl);
-    panic_line("rax %016llx rbx %016llx rcx %016llx rdx %016llx", U(r[RAX]), U(r[RBX]), U(r[RCX]), U(r[RDX]));
-    panic_line("rsi %016llx rdi %016llx rbp %016llx rsp %016llx", U(r[RSI]), U(r[RDI]), U(r[RBP]), U(r[RSP]));
-    panic_line("r8  %016llx r9  %016llx r10 %016llx r11 %016llx", U(r[R8]), U(r[R9]), U(r[R10]), U(r[R11]));
-    panic_line("r12 %016llx r13 %016llx r14 %016llx r15 %016llx", U(r[R12]), U(r[R13]), U(r[R14]), U(r[R15]));
-    panic_line("cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx", U(v->cr0), U(v->cr2), U(v->cr3), U(v->cr4),
-               U(v->efer));
-    panic_line("gdt %llx+%x idt %llx+%x", U(v->gdtr.base), v->gdtr.limit, U(v->idtr.base), v->idtr.limit);
+    const struct vmcb *v = vmcb_of(vcpu);
+    panic_line("VMCB: exit %llx info %llx %llx event %llx gdt %llx+%x idt %llx+%x", U(v->exit_code),
+               U(v->exit_info1), U(v->exit_info2), U(v->exit_interrupt_info), U(v->gdtr.base), v->gdtr.limit,
+               U(v->idtr.base), v->idtr.limit);
 #undef U
 }
+
+#define MSR_RANGE      0x2000u
+#define MSR_RANGE_BITS 0x4000u /* two an MSR: read, write */
+
+static uint32_t msr_bit(uint32_t msr, bool write)
+{
+    static const uint32_t first[] = {0, 0xc0000000u, 0xc0010000u};
+    for (uint32_t i = 0; i < ARRAY_COUNT(first); i++)
+        if (msr - first[i] < MSR_RANGE)
+            return i * MSR_RANGE_BITS + (msr - first[i]) * 2 + write;
+    return MSR_NO_BIT;
+}
+
+const struct backend svm_backend = {
+    .name = "SVM",
+    .starts_natively = false,
+    .offered = svm_offered,
+    .start = svm_start,
+    .nested_format = svm_nested_format,
+    .msr_bit = msr_bit,
+    .prepare = svm_prepare,
+    .run = svm_enter,
+    .cr = control_register,
+    .set_cr2 = set_cr2,
+    .efer = efer,
+    .set_efer = set_efer,
+    .cpl = cpl,
+    .segment = segment,
+    .end_shadow = end_shadow,
+    .inject = inject,
+    .inject_nmi = inject_nmi,
+    .injection_due = injection_due,
+    .trap_iret = trap_iret,
+    .trap_step = trap_step,
+    .dr6 = dr6,
+    .set_dr6 = set_dr6,
+    .reset_to_vector = reset_to_vector,
+    .flush = flush,
+    .consume_nmi = svm_nmi_window,
+    .dump = dump,
+};
