@@ -5,6 +5,7 @@
 #include "core/memory.h"
 #include "core/paging.h"
 #include "core/registers.h"
+#include "lib/strings.h"
 
 struct cpu *cpus[HANDOFF_CPUS_MAX]; /* written at launch, one slot by each CPU */
 unsigned cpu_count;
@@ -101,6 +102,16 @@ uint64_t cpu_host_cr4(void)
     if (cpu_has_smap())
         cr4 |= CR4_SMAP;
     return cr4;
+}
+
+bool cpu_is_amd(void)
+{
+    struct cpuid vendor = cpuid(0, 0);
+    char name[12];
+    memcpy(name, &vendor.ebx, 4);
+    memcpy(name + 4, &vendor.edx, 4);
+    memcpy(name + 8, &vendor.ecx, 4);
+    return !memcmp(name, "AuthenticAMD", sizeof name) || !memcmp(name, "HygonGenuine", sizeof name);
 }
 
 uint32_t cpu_apic_id(void)

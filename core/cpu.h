@@ -38,6 +38,10 @@ struct vcpu;
  * launch. */
 struct cpu {
     struct cpu *self; /* at GS:0 */
+    /* An NMI that arrives in the hypervisor is noted, and code that stands between its last look at the note
+     * and the guest starts again (core/exceptions.S). */
+    uint64_t nmi_window, nmi_window_bytes, nmi_restart;
+    uint64_t nmi_arrived;
     uint32_t index, apic_id;
     struct vcpu *vcpu;
     uint8_t *stack_top;
@@ -50,6 +54,9 @@ struct cpu {
     bool in_simd;
     bool init_arrived; /* an INIT was turned into #SX; taken by the guest's side */
 };
+
+#define CPU_NMI_WINDOW_OFFSET 8
+static_assert(offsetof(struct cpu, nmi_window) == CPU_NMI_WINDOW_OFFSET, "exceptions.S and run.S");
 
 extern struct cpu *cpus[HANDOFF_CPUS_MAX];
 extern unsigned cpu_count;
@@ -71,6 +78,7 @@ void cpu_load_tables(struct cpu *cpu);
 uint64_t cpu_host_cr0(void);
 uint64_t cpu_host_cr4(void);
 bool cpu_has_smap(void);
+bool cpu_is_amd(void); /* or Hygon, whose CPUs are the same */
 
 static inline uint64_t msr_read(uint32_t msr)
 {
@@ -87,6 +95,8 @@ static inline void msr_write(uint32_t msr, uint64_t value)
 /* False when the CPU raised #GP: no such MSR, or no such value. */
 bool msr_read_safe(uint32_t msr, uint64_t *value) must_check;
 bool msr_write_safe(uint32_t msr, uint64_t value) must_check;
+/* XSETBV; CR4.OSXSAVE must be set. */
+bool xcr_write_safe(uint32_t index, uint64_t value) must_check;
 
 struct cpuid {
     uint32_t eax, ebx, ecx, edx;

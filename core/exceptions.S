@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exception stubs, and the two MSR accesses that may fault. */
+/* Exception stubs, and the accesses to MSRs and XCRs that may fault. */
 
     .text
 
-/* NMIs are taken only in the window that the guest's side opens for them, which looks at its own flags afterwards. */
+/* Offsets in struct cpu, asserted in core/cpu.h. */
+#define CPU_NMI_WINDOW       8
+#define CPU_NMI_WINDOW_BYTES 16
+#define CPU_NMI_RESTART      24
+#define CPU_NMI_ARRIVED      32
+
+/* An NMI is only noted: the guest's side looks at the note before it enters the guest. Code that stands behind that look and before the
+ * entry is sent back to it. (Where the CPU holds NMIs back until a window is opened for them, there is no such code, and the note is not read.) */
 nmi_stub:
+    push %rax
+    movq $1, %gs:CPU_NMI_ARRIVED
+    mov 8(%rsp), %rax
+    sub %gs:CPU_NMI_WINDOW, %rax
+    cmp %gs:CPU_NMI_WINDOW_BYTES, %rax
+    jae 1f
+    mov %gs:CPU_NMI_RESTART, %rax
+    mov %rax, 8(%rsp)
+1:  pop %rax
     iretq
 
 exception_common:
@@ -74,7 +90,7 @@ stub_\vector:
     .set i, i + 1
     .endr
 
-    .global msr_read_safe, msr_read_at, msr_read_fault
+    .global msr_read_safe
 /* bool msr_read_safe(uint32_t msr, uint64_t *value) */
 msr_read_safe:
     mov %edi, %ecx
@@ -89,7 +105,7 @@ msr_read_fault:
     xor %eax, %eax
     ret
 
-    .global msr_write_safe, msr_write_at, msr_write_fault
+    .global msr_write_safe
 /* bool msr_write_safe(uint32_t msr, uint64_t value) */
 msr_write_safe:
     mov %edi, %ecx
@@ -104,7 +120,30 @@ msr_write_fault:
     xor %eax, %eax
     ret
 
+    .global xcr_write_safe
+/* bool xcr_write_safe(uint32_t index, uint64_t value) */
+xcr_write_safe:
+    mov %edi, %ecx
+    mov %esi, %eax
+    mov %rsi, %rdx
+    shr $32, %rdx
+xcr_write_at:
+    xsetbv
+    mov $1, %eax
+    ret
+xcr_write_fault:
+    xor %eax, %eax
+    ret
+
     .section .rodata
+    .global exception_fixups
+    .balign 8
+exception_fixups:
+    .quad msr_read_at, msr_read_fault
+    .quad msr_write_at, msr_write_fault
+    .quad xcr_write_at, xcr_write_fault
+    .quad 0, 0
+
     .global exception_stubs
     .balign 8
 exception_stubs:

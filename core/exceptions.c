@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host's interrupt descriptor table. The hypervisor has no use for exceptions but two: a #GP in the two
- * MSR accessors is their answer, and #SX is an INIT that the CPU would otherwise have obeyed (AMD APM volume
- * 2, section 15.28). */
+/* The host's interrupt descriptor table. The hypervisor has no use for exceptions but two: a #GP in the
+ * accessors of MSRs and XCRs is their answer, and #SX is an INIT that the CPU would otherwise have obeyed
+ * (AMD APM volume 2, section 15.28). */
 #include "core/exceptions.h"
 
 #include "core/cpu.h"
@@ -22,7 +22,12 @@ static_assert(sizeof(struct gate) == 16, "64-bit gate, APM 2 section 4.8.3");
 static struct gate idt[EXCEPTION_COUNT]; /* written before the second CPU enters */
 
 extern const uint64_t exception_stubs[EXCEPTION_COUNT];
-extern const char msr_read_at[], msr_read_fault[], msr_write_at[], msr_write_fault[];
+
+/* Where a #GP is an answer, and where it is taken. */
+struct fixup {
+    uint64_t at, fault;
+};
+extern const struct fixup exception_fixups[]; /* ends with zeros */
 
 static enum ist ist_of(unsigned vector)
 {
@@ -76,14 +81,11 @@ static no_return void report_and_stop(const struct exception_frame *f)
 
 void exception_taken(struct exception_frame *frame)
 {
-    if (frame->vector == EXCEPTION_GP && frame->rip == (uint64_t)msr_read_at) {
-        frame->rip = (uint64_t)msr_read_fault;
-        return;
-    }
-    if (frame->vector == EXCEPTION_GP && frame->rip == (uint64_t)msr_write_at) {
-        frame->rip = (uint64_t)msr_write_fault;
-        return;
-    }
+    for (const struct fixup *f = exception_fixups; f->at && frame->vector == EXCEPTION_GP; f++)
+        if (frame->rip == f->at) {
+            frame->rip = f->fault;
+            return;
+        }
     if (frame->vector == EXCEPTION_SX && frame->error_code == SX_REDIRECTED_INIT) {
         this_cpu()->init_arrived = true;
         return;

@@ -19,6 +19,10 @@
 #define CR4_PGE        BIT(7)
 #define CR4_OSFXSR     BIT(9)
 #define CR4_OSXMMEXCPT BIT(10)
+#define CR4_VMXE       BIT(13)
+#define CR4_SMXE       BIT(14)
+#define CR4_PCIDE      BIT(17)
+#define CR4_CET        BIT(23)
 #define CR4_LA57       BIT(12)
 #define CR4_OSXSAVE    BIT(18)
 #define CR4_SMEP       BIT(20)
@@ -36,6 +40,7 @@
 #define RFLAGS_AC  BIT(18)
 
 #define DR6_TRAPS 0xfull /* B0-B3: which breakpoint */
+#define DR6_BD    BIT(13)
 #define DR6_BS    BIT(14)
 #define DR6_RESET 0xffff0ff0ull
 #define DR7_RESET 0x400ull
@@ -47,19 +52,44 @@
 #define EFER_SVME   BIT(12)
 #define EFER_AIBRSE BIT(21)
 
-#define MSR_APIC_BASE     0x1bu
-#define MSR_PRED_CMD      0x49u
-#define MSR_MTRR_CAP      0xfeu
-#define MSR_MTRR_VAR_BASE 0x200u /* pairs: base, mask */
-#define MSR_MTRR_FIX_64K  0x250u
-#define MSR_PAT           0x277u
-#define MSR_MTRR_DEF_TYPE 0x2ffu
-#define MSR_X2APIC_BASE   0x800u
-#define MSR_X2APIC_ICR    0x830u
-#define MSR_X2APIC_SELF   0x83fu
-#define MSR_EFER          0xc0000080u
-#define MSR_FS_BASE       0xc0000100u
-#define MSR_GS_BASE       0xc0000101u
+#define MSR_APIC_BASE          0x1bu
+#define MSR_PRED_CMD           0x49u
+#define MSR_MTRR_CAP           0xfeu
+#define MSR_MTRR_VAR_BASE      0x200u /* pairs: base, mask */
+#define MSR_MTRR_FIX_64K       0x250u
+#define MSR_MTRR_FIX_16K_FIRST 0x258u
+#define MSR_MTRR_FIX_16K_LAST  0x259u
+#define MSR_MTRR_FIX_4K_FIRST  0x268u
+#define MSR_MTRR_FIX_4K_LAST   0x26fu
+#define MSR_PAT                0x277u
+#define MSR_MTRR_DEF_TYPE      0x2ffu
+#define MSR_X2APIC_BASE        0x800u
+#define MSR_X2APIC_ICR         0x830u
+#define MSR_X2APIC_SELF        0x83fu
+#define MSR_EFER               0xc0000080u
+#define MSR_FS_BASE            0xc0000100u
+#define MSR_GS_BASE            0xc0000101u
+
+#define MSR_INTEL_FEATURE_CONTROL 0x3au
+#define MSR_INTEL_SPEC_CTRL       0x48u
+#define MSR_INTEL_PATCH_LOADER    0x79u
+#define MSR_INTEL_SMM_MONITOR     0x9bu
+#define MSR_INTEL_CAPABILITIES    0x10au
+#define MSR_INTEL_FLUSH_CMD       0x10bu
+#define MSR_INTEL_SYSENTER_CS     0x174u
+#define MSR_INTEL_SYSENTER_ESP    0x175u
+#define MSR_INTEL_SYSENTER_EIP    0x176u
+#define MSR_INTEL_MISC_ENABLE     0x1a0u
+#define MSR_INTEL_DEBUG_CONTROL   0x1d9u
+#define MSR_INTEL_PERF_STATUS     0x38eu
+#define MSR_INTEL_PERF_CONTROL    0x38fu
+#define MSR_INTEL_VMX_FIRST       0x480u
+#define MSR_INTEL_VMX_LAST        0x493u
+#define MSR_INTEL_FEEDBACK_TABLE  0x17d0u
+
+#define FEATURE_CONTROL_LOCK       BIT(0)
+#define FEATURE_CONTROL_VMX_IN_SMX BIT(1)
+#define FEATURE_CONTROL_VMX        BIT(2) /* outside SMX */
 
 #define MSR_AMD_SYSCFG        0xc0010010u
 #define MSR_AMD_HWCR          0xc0010015u

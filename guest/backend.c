@@ -6,7 +6,7 @@
 #include "guest/trap_maps.h"
 #include "lib/decode.h"
 
-static const struct backend *const backends[] = {&svm_backend};
+static const struct backend *const backends[] = {&svm_backend, &vmx_backend};
 static const struct backend *backend; /* constant after backend_start */
 
 uint64_t backend_start(void)

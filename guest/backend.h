@@ -51,7 +51,7 @@ struct backend {
     void (*dump)(const struct vcpu *vcpu);
 };
 
-extern const struct backend svm_backend;
+extern const struct backend svm_backend, vmx_backend;
 
 /* Chooses by what the boot CPU offers and starts it. Returns a core_status. */
 uint64_t backend_start(void);

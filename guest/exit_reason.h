@@ -19,7 +19,11 @@ enum exit_reason {
     EXIT_BLOCK_ACCESS,
     EXIT_IRET,
     EXIT_STEP,
-    EXIT_VIRTUALIZATION, /* VMRUN and its like */
+    EXIT_VIRTUALIZATION,   /* VMRUN and its like */
+    EXIT_CONTROL_REGISTER, /* CR0, CR4, XCR0 */
+    EXIT_STARTUP,          /* a start-up IPI */
+    EXIT_NMI_WINDOW,
+    EXIT_TASK_SWITCH,
     EXIT_SHUTDOWN,
     EXIT_OTHER,
     EXIT_REASON_COUNT,

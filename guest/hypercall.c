@@ -31,6 +31,10 @@ const char *const exit_reason_names[EXIT_REASON_COUNT] = {
     [EXIT_IRET] = "iret",
     [EXIT_STEP] = "step",
     [EXIT_VIRTUALIZATION] = "virtualization",
+    [EXIT_CONTROL_REGISTER] = "control-register",
+    [EXIT_STARTUP] = "startup-ipi",
+    [EXIT_NMI_WINDOW] = "nmi-window",
+    [EXIT_TASK_SWITCH] = "task-switch",
     [EXIT_SHUTDOWN] = "shutdown",
     [EXIT_OTHER] = "other",
 };

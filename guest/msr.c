@@ -62,6 +62,8 @@ static bool write_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 static bool write_microcode(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     (void)value;
+    if (cpu_is_amd() != (msr == MSR_AMD_PATCH_LOADER))
+        return false; /* the other maker's register */
     log_limited("cpu %u: a microcode update through MSR %x is ignored", vcpu->cpu->index, msr);
     return true;
 }
@@ -71,6 +73,38 @@ static bool read_efer(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
     (void)msr;
     *value = vcpu_efer(vcpu);
     return true;
+}
+
+/* Locked, and without VMX: as firmware leaves it that has switched virtualization off. */
+static bool read_feature_control(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    (void)vcpu;
+    if (!msr_read_safe(msr, value))
+        return false;
+    *value = (*value | FEATURE_CONTROL_LOCK) & ~(FEATURE_CONTROL_VMX_IN_SMX | FEATURE_CONTROL_VMX);
+    return true;
+}
+
+#define MISC_ENABLE_XD_DISABLE BIT(34)
+
+/* The host's page tables have no-execute bits, which are reserved ones where this switch is set. */
+static bool write_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    (void)vcpu;
+    return !(value & MISC_ENABLE_XD_DISABLE) && msr_write_safe(msr, value);
+}
+
+#define FEEDBACK_TABLE_BYTES (16 * PAGE_SIZE) /* as large as CPUID can say */
+
+/* The CPU itself writes its hints for the scheduler to this physical address, and nested paging does not see
+ * it. */
+static bool write_feedback_table(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    const struct handoff *h = the_handoff();
+    uint64_t base = value & PTE_ADDRESS;
+    if (ranges_overlap(base, FEEDBACK_TABLE_BYTES, h->block_base, h->block_length))
+        return write_ignored(vcpu, msr, value);
+    return msr_write_safe(msr, value);
 }
 
 #define EFER_LMSLE   BIT(13)
@@ -126,6 +160,15 @@ static bool write_x2apic_command(struct vcpu *vcpu, uint32_t msr, uint64_t value
     return apic_x2_command(vcpu, value);
 }
 
+static bool write_memory_type(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    (void)vcpu;
+    if (!msr_write_safe(msr, value))
+        return false;
+    vcpu_memory_types_changed();
+    return true;
+}
+
 #define MTRR_VALID        BIT(11)
 #define MTRR_ENABLE       BIT(11)
 #define MTRR_DEFAULT_TYPE 0xffull
@@ -153,7 +196,7 @@ static bool write_mtrr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
             log_limited("cpu %u: an MTRR over the hypervisor's memory is ignored", vcpu->cpu->index);
             return true;
         }
-    return msr_write_safe(msr, value);
+    return write_memory_type(vcpu, msr, value);
 }
 
 /* Switching the MTRRs off, or the default type, could make the hypervisor's memory uncached under its feet.
@@ -163,8 +206,7 @@ static bool write_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     uint64_t now;
     const uint64_t kept = MTRR_DEFAULT_TYPE | MTRR_ENABLE;
-    (void)vcpu;
-    return msr_read_safe(msr, &now) && msr_write_safe(msr, (value & ~kept) | (now & kept));
+    return msr_read_safe(msr, &now) && write_memory_type(vcpu, msr, (value & ~kept) | (now & kept));
 }
 
 #define MTRR_VARIABLE_LAST (MSR_MTRR_VAR_BASE + 2 * 10 - 1)
@@ -181,6 +223,15 @@ static const struct msr_rule rules[] = {
     {MSR_X2APIC_ICR, MSR_X2APIC_ICR, NULL, write_x2apic_command},
     {MSR_MTRR_VAR_BASE, MTRR_VARIABLE_LAST, NULL, write_mtrr},
     {MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, NULL, write_mtrr_default},
+    {MSR_MTRR_FIX_64K, MSR_MTRR_FIX_64K, NULL, write_memory_type},
+    {MSR_MTRR_FIX_16K_FIRST, MSR_MTRR_FIX_16K_LAST, NULL, write_memory_type},
+    {MSR_MTRR_FIX_4K_FIRST, MSR_MTRR_FIX_4K_LAST, NULL, write_memory_type},
+    {MSR_INTEL_FEATURE_CONTROL, MSR_INTEL_FEATURE_CONTROL, read_feature_control, write_absent},
+    {MSR_INTEL_PATCH_LOADER, MSR_INTEL_PATCH_LOADER, NULL, write_microcode},
+    {MSR_INTEL_SMM_MONITOR, MSR_INTEL_SMM_MONITOR, read_absent, write_absent},
+    {MSR_INTEL_MISC_ENABLE, MSR_INTEL_MISC_ENABLE, NULL, write_misc_enable},
+    {MSR_INTEL_VMX_FIRST, MSR_INTEL_VMX_LAST, read_absent, write_absent},
+    {MSR_INTEL_FEEDBACK_TABLE, MSR_INTEL_FEEDBACK_TABLE, NULL, write_feedback_table},
     {MSR_INTEL_TRACE_FIRST, MSR_INTEL_TRACE_LAST, read_absent, write_absent},
     {MSR_AMD_SYSCFG, MSR_AMD_SYSCFG, NULL, write_ignored},
     {MSR_AMD_HWCR, MSR_AMD_HWCR, NULL, write_hwcr},

@@ -44,22 +44,31 @@ static uint64_t *table_of(uint64_t entry)
     return virtual_of(entry & PTE_ADDRESS);
 }
 
-static uint64_t leaf(uint64_t address, unsigned level)
+static uint64_t type_of(uint64_t address, unsigned level, bool *uniform)
 {
-    return address | format->leaf | (level ? format->large : 0);
+    *uniform = true;
+    return format->type ? format->type(address, LEVEL_BYTES(level), uniform) : 0;
 }
 
-/* Fills [start, end) of the shared tables with the largest pages that do not touch the block. `table` is one
- * of `level`. */
+static uint64_t leaf(uint64_t address, unsigned level)
+{
+    bool uniform;
+    return address | format->leaf | (level ? format->large : 0) | type_of(address, level, &uniform);
+}
+
+/* Fills [start, end) of the shared tables with the largest pages that do not touch the block and are of one
+ * memory type. `table` is one of `level`. */
 static bool fill(uint64_t *table, unsigned level, uint64_t start, uint64_t end)
 {
     for (uint64_t at = start; at < end; at += LEVEL_BYTES(level)) {
         uint64_t *entry = &table[LEVEL_INDEX(at, level)];
         bool holds_block = ranges_overlap(at, LEVEL_BYTES(level), block.base, block.length);
-        bool can_be_leaf = level == 1 || (level == 2 && format->gigabyte_pages);
+        bool can_be_leaf = level <= 1 || (level == 2 && format->gigabyte_pages);
+        bool uniform;
+        (void)type_of(at, level, &uniform);
         if (holds_block && level == 1)
             continue;
-        if (can_be_leaf && !holds_block) {
+        if (can_be_leaf && !holds_block && uniform) {
             *entry = leaf(at, level);
             continue;
         }
@@ -88,6 +97,19 @@ bool nested_attach(struct vcpu *vcpu)
     return true;
 }
 
+/* Takes a large page apart. The pieces map what it did, so other CPUs may walk here meanwhile. */
+static uint64_t *split(uint64_t *entry, unsigned level, uint64_t flags)
+{
+    uint64_t first = *entry & PTE_ADDRESS & ~(LEVEL_BYTES(level) - 1), new_entry;
+    uint64_t *table = new_table(&new_entry, flags);
+    if (!table)
+        return NULL;
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++)
+        table[i] = leaf(first + i * LEVEL_BYTES(level - 1), level - 1);
+    __atomic_store_n(entry, new_entry, __ATOMIC_RELEASE);
+    return table;
+}
+
 /* Makes the table below this entry the vCPU's own: a copy of the shared one, or the pieces of a large page.
  */
 static uint64_t *own_table(uint64_t *entry, unsigned level)
@@ -95,17 +117,14 @@ static uint64_t *own_table(uint64_t *entry, unsigned level)
     uint64_t old = *entry;
     if ((old & format->present) && (old & OWN_COPY) && !(old & format->large))
         return table_of(old);
+    if ((old & format->present) && (old & format->large))
+        return split(entry, level, OWN_COPY);
     uint64_t new_entry;
     uint64_t *table = new_table(&new_entry, OWN_COPY);
     if (!table)
         return NULL;
-    if ((old & format->present) && (old & format->large)) {
-        uint64_t first = old & PTE_ADDRESS & ~(LEVEL_BYTES(level) - 1);
-        for (unsigned i = 0; i < TABLE_ENTRIES; i++)
-            table[i] = leaf(first + i * LEVEL_BYTES(level - 1), level - 1);
-    } else if (old & format->present) {
+    if (old & format->present)
         memcpy(table, table_of(old), PAGE_SIZE);
-    }
     __atomic_store_n(entry, new_entry, __ATOMIC_RELEASE);
     return table;
 }
@@ -171,6 +190,45 @@ bool nested_set_all(uint64_t page, enum nested_access access)
      * looked up again: only what is taken away hurries. */
     if (access != NESTED_ALL)
         wait_for_others(wanted);
+    return done;
+}
+
+/* Brings the types of all pages below a table up to date. Of a vCPU's tables only its own (`flags` says so),
+ * for it shares the others. */
+static bool retype(uint64_t *table, unsigned level, uint64_t flags)
+{
+    bool done = true;
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+        uint64_t entry = table[i];
+        bool is_leaf = !level || (entry & format->large), uniform = true;
+        if (!(entry & format->present) || (!is_leaf && (entry & OWN_COPY) != flags))
+            continue;
+        uint64_t *below = is_leaf ? NULL : table_of(entry);
+        if (is_leaf) {
+            uint64_t type = type_of(entry & PTE_ADDRESS & ~(LEVEL_BYTES(level) - 1), level, &uniform);
+            if (!uniform)
+                below = split(&table[i], level, flags);
+            if (!below)
+                __atomic_store_n(&table[i], (entry & ~format->type_mask) | type, __ATOMIC_RELEASE);
+        }
+        if (below)
+            done = retype(below, level - 1, flags) && done;
+        else
+            done = done && uniform;
+    }
+    return done;
+}
+
+bool nested_retype(void)
+{
+    spin_lock(&lock);
+    bool done = retype(shared_root, LEVEL_TOP, 0);
+    for (unsigned i = 0; i < ARRAY_COUNT(vcpus); i++)
+        if (vcpus[i])
+            done = retype(vcpus[i]->nested_root, LEVEL_TOP, OWN_COPY) && done;
+    uint64_t wanted = __atomic_add_fetch(&generation, 1, __ATOMIC_SEQ_CST);
+    spin_unlock(&lock);
+    wait_for_others(wanted);
     return done;
 }
 

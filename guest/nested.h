@@ -17,6 +17,10 @@ struct nested_format {
     uint64_t present; /* what any entry that is there has */
     uint64_t large;   /* a 2 MiB or 1 GiB page */
     bool gigabyte_pages;
+    /* The memory type of a leaf, where entries carry one: its bits, and whether all of the page has it. NULL:
+     * the MTRRs are heeded by the CPU itself. */
+    uint64_t (*type)(uint64_t address, uint64_t bytes, bool *uniform);
+    uint64_t type_mask;
 };
 
 /* Builds the shared tables over `physical_bits` of address, without the block. False when memory is short. */
@@ -34,6 +38,10 @@ bool nested_set(struct vcpu *vcpu, uint64_t page, uint64_t target, enum nested_a
 /* Changes one page for all, and returns when no CPU can use an old translation. Any CPU; own lock; may be
  * called with locks held. A page of the block stays absent whatever is asked. */
 bool nested_set_all(uint64_t page, enum nested_access access) must_check;
+
+/* The memory types have changed. Returns when no CPU uses the old ones. Where memory is too short to take a
+ * large page apart it becomes uncached, and the answer is false. */
+bool nested_retype(void) must_check;
 
 /* Flushes when another CPU changed something; called before each entry, with in_guest already set. */
 void nested_look(struct vcpu *vcpu);

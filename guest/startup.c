@@ -71,6 +71,8 @@ void startup_take_init(struct vcpu *vcpu)
 
 void exit_startup(struct vcpu *vcpu, uint8_t vector)
 {
+    if (vcpu_starts_natively())
+        count_exit(vcpu, EXIT_STARTUP);
     vcpu_consume_nmi();
     vcpu->nmi_blocked = vcpu->nmi_pending = false;
     vcpu_trap_iret(vcpu, false);

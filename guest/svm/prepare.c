@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "core/paging.h"
 #include "core/probe.h"
+#include "guest/firmware_state.h"
 #include "guest/svm/svm.h"
 #include "guest/trap_maps.h"
 
@@ -65,19 +66,13 @@ const struct nested_format *svm_nested_format(void)
     return &npt;
 }
 
-/* The hidden part of a segment register, read back from the firmware's own descriptor table. */
 static struct vmcb_segment segment_of(uint16_t selector)
 {
-    struct vmcb_segment s = {.selector = selector};
-    uint32_t rights = 0, limit = 0;
-    if (!(selector & ~3u))
-        return s;
-    __asm__ volatile("lar %1, %0" : "=r"(rights) : "r"((uint32_t)selector));
-    __asm__ volatile("lsl %1, %0" : "=r"(limit) : "r"((uint32_t)selector));
-    /* LAR gives bits 8-15 and 20-23 of the descriptor's upper word; the VMCB has them side by side. */
-    s.attributes = (rights >> 8 & 0xff) | (rights >> 12 & 0xf00);
-    s.limit = limit;
-    return s;
+    struct firmware_segment s = firmware_segment(selector);
+    /* The VMCB has the two parts of the access rights side by side. */
+    return (struct vmcb_segment){.selector = selector,
+                                 .attributes = (s.rights >> 8 & 0xff) | (s.rights >> 12 & 0xf00),
+                                 .limit = s.limit};
 }
 
 static void describe_control(struct vcpu *vcpu)
