@@ -6,12 +6,14 @@
 
 #include "lib/base.h"
 
-/* The same for all CPUs. */
-struct vmx_controls {
-    uint32_t pin, processor, secondary, exit, entry;
+enum control_group {
+    CONTROLS_PIN,
+    CONTROLS_PROCESSOR,
+    CONTROLS_SECONDARY,
+    CONTROLS_EXIT,
+    CONTROLS_ENTRY,
+    CONTROL_GROUPS
 };
-
-enum control_group { CONTROLS_PIN, CONTROLS_PROCESSOR, CONTROLS_SECONDARY, CONTROLS_EXIT, CONTROLS_ENTRY };
 
 /* Chooses one group by its capability MSR: bits that must be set are in the lower half, bits that may be set
  * in the upper. False when the CPU lacks a control that Shoji needs, or forces an exit that it cannot have.

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The VMCS in words: for panics and for entries that failed. */
+#include "core/cpu.h"
 #include "core/panic.h"
+#include "guest/vmx/entry_check.h"
 #include "guest/vmx/vmx.h"
 #include "lib/format.h"
 
-#define FIELDS_A_LINE 4u
-#define LINE_MAX      160
-#define NAME_MAX_     12
+#define FIELDS_A_LINE      4u
+#define LINE_MAX           160
+#define LEAF_SIZES         0x80000008u
+#define PHYSICAL_BITS_MASK 0xffu
 
 struct named_field {
     uint16_t field;
@@ -94,10 +97,32 @@ void vmx_dump(const struct vcpu *vcpu)
                    (unsigned long long)vmcs_read(SEGMENT_FIELD(VMCS_GUEST_RIGHTS, s)));
 }
 
+static uint64_t read_field(const void *unused, enum vmcs_field field)
+{
+    (void)unused;
+    return vmcs_read(field);
+}
+
+/* The rule that the CPU found broken, or so it seems to us. */
+static const char *broken_rule(void)
+{
+    struct entry_state state = {
+        .read = read_field,
+        .physical_bits = cpuid(LEAF_SIZES, 0).eax & PHYSICAL_BITS_MASK,
+        .cr0_fixed0 = msr_read(MSR_VMX_CR0_FIXED0),
+        .cr0_fixed1 = msr_read(MSR_VMX_CR0_FIXED1),
+        .cr4_fixed0 = msr_read(MSR_VMX_CR4_FIXED0),
+        .cr4_fixed1 = msr_read(MSR_VMX_CR4_FIXED1),
+    };
+    vmx_capabilities(state.controls);
+    const char *rule = entry_check(&state);
+    return rule ? rule : "none that Shoji knows";
+}
+
 void vmx_entry_failed(const struct vcpu *vcpu, const char *how)
 {
     panic_begin();
-    panic_line("%s", how);
+    panic_line("%s; the rule that is broken: %s", how, broken_rule());
     vcpu_dump(vcpu);
     panic_end();
 }

@@ -204,7 +204,7 @@ static void settle(struct vcpu *vcpu)
 static void set_up_event(struct vcpu *vcpu)
 {
     struct vmx_cpu *vmx = vmx_of(vcpu);
-    uint64_t controls = vmx_features.controls.processor;
+    uint64_t controls = vmx_features.controls[CONTROLS_PROCESSOR];
     vmcs_write(VMCS_ENTRY_EVENT, vmx->event);
     vmcs_write(VMCS_PROCESSOR_CONTROLS, vcpu->nmi_pending ? controls | PROCESSOR_NMI_WINDOW : controls);
     if (!(vmx->event & EVENT_VALID))

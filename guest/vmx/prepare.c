@@ -9,7 +9,6 @@
 #include "guest/vmx/vmx.h"
 #include "lib/decode.h"
 
-#define MSR_VMX_BASIC   0x480u
 #define BASIC_REVISION  0x7fffffffull
 #define GUEST_VPID      1u
 #define LINK_NONE       (~0ull)
@@ -175,13 +174,13 @@ static void describe_msrs(struct vmx_cpu *vmx)
 
 static void describe_controls(const struct vcpu *vcpu)
 {
-    const struct vmx_controls *c = &vmx_features.controls;
+    const uint32_t *c = vmx_features.controls;
     bool long_mode = vcpu->cpu->entry_efer & EFER_LMA;
-    vmcs_write(VMCS_PIN_CONTROLS, c->pin);
-    vmcs_write(VMCS_PROCESSOR_CONTROLS, c->processor);
-    vmcs_write(VMCS_SECONDARY_CONTROLS, c->secondary);
-    vmcs_write(VMCS_EXIT_CONTROLS, c->exit);
-    vmcs_write(VMCS_ENTRY_CONTROLS, c->entry | (long_mode ? ENTRY_GUEST_64 : 0));
+    vmcs_write(VMCS_PIN_CONTROLS, c[CONTROLS_PIN]);
+    vmcs_write(VMCS_PROCESSOR_CONTROLS, c[CONTROLS_PROCESSOR]);
+    vmcs_write(VMCS_SECONDARY_CONTROLS, c[CONTROLS_SECONDARY]);
+    vmcs_write(VMCS_EXIT_CONTROLS, c[CONTROLS_EXIT]);
+    vmcs_write(VMCS_ENTRY_CONTROLS, c[CONTROLS_ENTRY] | (long_mode ? ENTRY_GUEST_64 : 0));
     vmcs_write(VMCS_EXCEPTION_BITMAP, 0);
     vmcs_write(VMCS_PAGE_FAULT_MASK, 0);
     vmcs_write(VMCS_PAGE_FAULT_MATCH, 0);
@@ -192,9 +191,9 @@ static void describe_controls(const struct vcpu *vcpu)
     vmcs_write(VMCS_MSR_BITMAP, trap_msr_map());
     vmcs_write(VMCS_EPT_POINTER,
                physical_of(vcpu->nested_root) | EPT_POINTER_FOUR_LEVELS | EPT_POINTER_WRITE_BACK);
-    if (c->secondary & SECONDARY_VPID)
+    if (c[CONTROLS_SECONDARY] & SECONDARY_VPID)
         vmcs_write(VMCS_VPID, GUEST_VPID);
-    if (c->secondary & SECONDARY_XSAVES)
+    if (c[CONTROLS_SECONDARY] & SECONDARY_XSAVES)
         vmcs_write(VMCS_XSS_EXITING, 0);
 }
 

@@ -25,15 +25,6 @@
 #define CAPABILITY_FBSDP_NO   BIT(14)
 #define CAPABILITY_RFDS_CLEAR BIT(28)
 
-#define MSR_VMX_BASIC       0x480u
-#define MSR_VMX_PIN         0x481u
-#define MSR_VMX_PROCESSOR   0x482u
-#define MSR_VMX_EXIT        0x483u
-#define MSR_VMX_ENTRY       0x484u
-#define MSR_VMX_CR0_FIXED0  0x486u
-#define MSR_VMX_SECONDARY   0x48bu
-#define MSR_VMX_EPT_VPID    0x48cu
-#define MSR_VMX_TRUE_PIN    0x48du
 #define VMX_TRUE_STEP       (MSR_VMX_TRUE_PIN - MSR_VMX_PIN) /* to the true twin of the first four */
 #define BASIC_TRUE_CONTROLS BIT(55)
 #define EPT_FOUR_LEVELS     BIT(6)
@@ -89,15 +80,28 @@ static void choose_speculation_defence(void)
         (cpuid(LEAF_PERFORMANCE, 0).eax & PERFORMANCE_EAX_VERSION) >= VERSION_WITH_GLOBAL_CONTROL;
 }
 
+void vmx_capabilities(uint64_t capabilities[CONTROL_GROUPS])
+{
+    static const uint32_t msrs[CONTROL_GROUPS] = {
+        [CONTROLS_PIN] = MSR_VMX_PIN,
+        [CONTROLS_PROCESSOR] = MSR_VMX_PROCESSOR,
+        [CONTROLS_SECONDARY] = MSR_VMX_SECONDARY,
+        [CONTROLS_EXIT] = MSR_VMX_EXIT,
+        [CONTROLS_ENTRY] = MSR_VMX_ENTRY,
+    };
+    uint32_t true_step = msr_read(MSR_VMX_BASIC) & BASIC_TRUE_CONTROLS ? VMX_TRUE_STEP : 0;
+    for (unsigned i = 0; i < CONTROL_GROUPS; i++)
+        capabilities[i] = msr_read(i == CONTROLS_SECONDARY ? msrs[i] : msrs[i] + true_step);
+}
+
 static bool choose_controls(void)
 {
-    uint32_t true_step = msr_read(MSR_VMX_BASIC) & BASIC_TRUE_CONTROLS ? VMX_TRUE_STEP : 0;
-    struct vmx_controls *c = &vmx_features.controls;
-    return controls_choose(CONTROLS_PIN, msr_read(MSR_VMX_PIN + true_step), &c->pin) &&
-           controls_choose(CONTROLS_PROCESSOR, msr_read(MSR_VMX_PROCESSOR + true_step), &c->processor) &&
-           controls_choose(CONTROLS_SECONDARY, msr_read(MSR_VMX_SECONDARY), &c->secondary) &&
-           controls_choose(CONTROLS_EXIT, msr_read(MSR_VMX_EXIT + true_step), &c->exit) &&
-           controls_choose(CONTROLS_ENTRY, msr_read(MSR_VMX_ENTRY + true_step), &c->entry);
+    uint64_t capabilities[CONTROL_GROUPS];
+    bool done = true;
+    vmx_capabilities(capabilities);
+    for (unsigned i = 0; i < CONTROL_GROUPS; i++)
+        done = controls_choose(i, capabilities[i], &vmx_features.controls[i]) && done;
+    return done;
 }
 
 /* Nested paging and unrestricted guests, which older CPUs do not have. */
@@ -121,14 +125,15 @@ uint64_t vmx_start(void)
         return CORE_NO_NESTED_PAGING;
     if (!choose_controls()) {
         log_line("VT-x lacks a control: pin %x processor %x secondary %x exit %x entry %x",
-                 vmx_features.controls.pin, vmx_features.controls.processor, vmx_features.controls.secondary,
-                 vmx_features.controls.exit, vmx_features.controls.entry);
+                 vmx_features.controls[CONTROLS_PIN], vmx_features.controls[CONTROLS_PROCESSOR],
+                 vmx_features.controls[CONTROLS_SECONDARY], vmx_features.controls[CONTROLS_EXIT],
+                 vmx_features.controls[CONTROLS_ENTRY]);
         return CORE_NO_VIRTUALIZATION;
     }
     vmx_features.invvpid = has_all(ept_vpid, VPID_INVVPID | VPID_INVVPID_SINGLE);
     if (!vmx_features.invvpid)
-        vmx_features.controls.secondary &= ~(uint32_t)SECONDARY_VPID;
-    vmx_features.invvpid = vmx_features.controls.secondary & SECONDARY_VPID;
+        vmx_features.controls[CONTROLS_SECONDARY] &= ~(uint32_t)SECONDARY_VPID;
+    vmx_features.invvpid = vmx_features.controls[CONTROLS_SECONDARY] & SECONDARY_VPID;
     /* The guest may have paging and protection off; the caches stay on whatever it says. */
     vmx_features.cr0_fixed = msr_read(MSR_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG);
     vmx_features.cr0_owned = vmx_features.cr0_fixed | CR0_CD | CR0_NW;

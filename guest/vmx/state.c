@@ -160,7 +160,7 @@ static void reset_to_vector(struct vcpu *vcpu, uint8_t vector)
     vmcs_write(VMCS_GUEST_CR3, 0);
     vmcs_write(VMCS_GUEST_CR4, CR4_VMXE);
     vmcs_write(VMCS_GUEST_EFER, 0);
-    vmcs_write(VMCS_ENTRY_CONTROLS, vmx_features.controls.entry);
+    vmcs_write(VMCS_ENTRY_CONTROLS, vmx_features.controls[CONTROLS_ENTRY]);
     set_dr6(vcpu, DR6_RESET);
     vmcs_write(VMCS_GUEST_DR7, DR7_RESET);
     vmcs_write(VMCS_GUEST_DEBUG_CONTROL, 0);

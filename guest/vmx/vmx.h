@@ -14,6 +14,20 @@ struct vmx_msr {
 };
 #define VMX_MSRS_MAX 2
 
+/* Capability MSRs (SDM volume 3D, appendix A). */
+#define MSR_VMX_BASIC      0x480u
+#define MSR_VMX_PIN        0x481u
+#define MSR_VMX_PROCESSOR  0x482u
+#define MSR_VMX_EXIT       0x483u
+#define MSR_VMX_ENTRY      0x484u
+#define MSR_VMX_CR0_FIXED0 0x486u
+#define MSR_VMX_CR0_FIXED1 0x487u
+#define MSR_VMX_CR4_FIXED0 0x488u
+#define MSR_VMX_CR4_FIXED1 0x489u
+#define MSR_VMX_SECONDARY  0x48bu
+#define MSR_VMX_EPT_VPID   0x48cu
+#define MSR_VMX_TRUE_PIN   0x48du
+
 /* Of one CPU. Owned by it; run.S knows the first. */
 struct vmx_cpu {
     uint64_t launched; /* entered once: from then on by VMRESUME */
@@ -34,7 +48,7 @@ static inline struct vmx_cpu *vmx_of(const struct vcpu *vcpu)
 
 /* What the boot CPU offers; constant after vmx_start. */
 struct vmx_features {
-    struct vmx_controls controls;
+    uint32_t controls[CONTROL_GROUPS];
     uint64_t cr0_owned;     /* bits of CR0 that the guest sees in the shadow alone */
     uint64_t cr0_fixed;     /* of these, what is always set in truth */
     bool invvpid;           /* translations of the guest outlive exits */
@@ -54,6 +68,7 @@ void vmcs_write(enum vmcs_field field, uint64_t value);
 bool vmx_offered(void);
 uint64_t vmx_start(void);
 const struct nested_format *vmx_nested_format(void);
+void vmx_capabilities(uint64_t capabilities[CONTROL_GROUPS]);
 uint64_t vmx_prepare(struct vcpu *vcpu);
 no_return void vmx_enter(struct vcpu *vcpu);
 
