@@ -32,7 +32,10 @@ bool handoff_fill(struct handoff *handoff, const struct policy *policy, const st
 {
     handoff->cpu_count = cpu_count;
     handoff->log_port = policy->log_port;
-    handoff->apic_always_trapped = policy->apic == APIC_TRAP;
+    static const uint8_t apic[] = {[APIC_AUTO] = HANDOFF_APIC_AUTO,
+                                   [APIC_STARTS] = HANDOFF_APIC_STARTS,
+                                   [APIC_TRAP] = HANDOFF_APIC_TRAP};
+    handoff->apic = apic[policy->apic];
     handoff->volume_count = (uint8_t)policy->volume_count;
     for (unsigned i = 0; i < policy->volume_count; i++)
         handoff->volumes[i] = volumes[i].place;

@@ -3,6 +3,7 @@
 #include "guest/backend.h"
 
 #include "core/panic.h"
+#include "core/probe.h"
 #include "guest/trap_maps.h"
 #include "lib/decode.h"
 
@@ -152,7 +153,7 @@ void vcpu_consume_nmi(void)
 
 bool vcpu_starts_natively(void)
 {
-    return backend->starts_natively;
+    return backend->starts_natively && the_handoff()->apic == HANDOFF_APIC_AUTO;
 }
 
 void vcpu_memory_types_changed(void)

@@ -101,7 +101,7 @@ static no_return void run(struct cpu *cpu)
     cpu->vcpu->state = VCPU_RUNNING;
     log_line("cpu %u: APIC ID %u, now the guest's", cpu->index, cpu->apic_id);
     if (__atomic_load_n(&cpu_count, __ATOMIC_ACQUIRE) == handoff->cpu_count &&
-        !apic_page_start(handoff->cpu_count, handoff->apic_always_trapped))
+        !apic_page_start(handoff->cpu_count, handoff->apic == HANDOFF_APIC_TRAP))
         panic("No memory to trap the APIC page");
     the_backend()->run(cpu->vcpu);
 }

@@ -79,6 +79,13 @@ struct handoff_screen {
     uint8_t reserved[2];
 };
 
+/* When writes of the local APIC exit. */
+enum handoff_apic {
+    HANDOFF_APIC_AUTO = 0,   /* where start-up IPIs do not exit, while CPUs may be started */
+    HANDOFF_APIC_STARTS = 1, /* while CPUs may be started, on any CPU */
+    HANDOFF_APIC_TRAP = 2,   /* always */
+};
+
 struct handoff {
     uint64_t magic;
     uint32_t size; /* sizeof(struct handoff) */
@@ -89,7 +96,7 @@ struct handoff {
     uint64_t startup_page; /* below 1 MiB, reserved; for CPU start-up */
     uint64_t rsdp;
     uint16_t log_port; /* 0: none */
-    uint8_t apic_always_trapped;
+    uint8_t apic;      /* enum handoff_apic */
     uint8_t volume_count;
     uint32_t ram_count;
     struct handoff_range

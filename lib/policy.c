@@ -57,14 +57,15 @@ static bool unsupported(const struct parser *p, struct ini_text what)
                   QUOTED(what));
 }
 
-/* Which of two words the value is; -1 with a sentence for any other. */
-static int choose(const struct parser *p, struct ini_text value, const char *const words[2])
+/* Which of two or three words the value is (the third may be NULL); -1 with a sentence for any other. */
+static int choose(const struct parser *p, struct ini_text value, const char *const words[3])
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3 && words[i]; i++)
         if (ini_is(value, words[i]))
             return i;
-    (void)report(p->problem, AT_LINE "the value \"%.*s\" is unknown; write %s or %s.", p->line, QUOTED(value),
-                 words[0], words[1]);
+    (void)report(p->problem, AT_LINE "the value \"%.*s\" is unknown; write %s%s%s or %s.", p->line,
+                 QUOTED(value), words[0], words[2] ? ", " : "", words[2] ? words[1] : "",
+                 words[2] ? words[2] : words[1]);
     return -1;
 }
 
@@ -139,9 +140,10 @@ static bool log_port(struct parser *p, struct ini_text value)
 
 static bool cpu_apic(struct parser *p, struct ini_text value)
 {
-    static const char *const words[] = {[APIC_AUTO] = "auto", [APIC_TRAP] = "trap"};
+    static const char *const words[3] = {
+        [APIC_AUTO] = "auto", [APIC_STARTS] = "starts", [APIC_TRAP] = "trap"};
     int choice = choose(p, value, words);
-    p->out->apic = choice == APIC_TRAP ? APIC_TRAP : APIC_AUTO;
+    p->out->apic = choice >= 0 ? (enum policy_apic)choice : APIC_AUTO;
     return choice >= 0;
 }
 
@@ -220,7 +222,7 @@ static bool volume_unlock(struct parser *p, struct ini_text value)
 
 static bool volume_discard(struct parser *p, struct ini_text value)
 {
-    static const char *const words[] = {"no", "yes"};
+    static const char *const words[3] = {"no", "yes"};
     int choice = choose(p, value, words);
     p->volume->discard = choice == 1;
     return choice >= 0;
@@ -228,7 +230,7 @@ static bool volume_discard(struct parser *p, struct ini_text value)
 
 static bool volume_elsewhere(struct parser *p, struct ini_text value)
 {
-    static const char *const words[] = {[ELSEWHERE_PASS] = "pass", [ELSEWHERE_DENY] = "deny"};
+    static const char *const words[3] = {[ELSEWHERE_PASS] = "pass", [ELSEWHERE_DENY] = "deny"};
     int choice = choose(p, value, words);
     p->volume->elsewhere = choice == ELSEWHERE_DENY ? ELSEWHERE_DENY : ELSEWHERE_PASS;
     return choice >= 0;

@@ -35,7 +35,7 @@ struct policy_volume {
     unsigned line;                       /* line of the section's heading                               */
 };
 
-enum policy_apic { APIC_AUTO, APIC_TRAP };
+enum policy_apic { APIC_AUTO, APIC_STARTS, APIC_TRAP };
 
 struct policy {
     char

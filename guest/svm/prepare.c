@@ -144,7 +144,7 @@ static void redirect_init(const struct vcpu *vcpu)
     bool redirected = msr_read_safe(MSR_AMD_VM_CR, &vm_cr) &&
                       msr_write_safe(MSR_AMD_VM_CR, vm_cr | VM_CR_R_INIT) &&
                       msr_read_safe(MSR_AMD_VM_CR, &vm_cr) && (vm_cr & VM_CR_R_INIT);
-    if (!redirected && vcpu->cpu->index == 0 && !the_handoff()->apic_always_trapped)
+    if (!redirected && vcpu->cpu->index == 0 && the_handoff()->apic != HANDOFF_APIC_TRAP)
         log_line("INIT cannot be redirected on this CPU; [cpu] apic = trap keeps the guest from sending it");
 }
 

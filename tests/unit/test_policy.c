@@ -122,6 +122,8 @@ static void has_defaults(void **state)
     assert_int_equal(p.volume_count, 0);
     must_parse("[log]\nport = 1000\n", &p);
     assert_int_equal(p.log_port, 1000);
+    must_parse("[cpu]\napic = starts\n", &p);
+    assert_int_equal(p.apic, APIC_STARTS);
     must_parse("[cpu]\napic = auto\n", &p);
     assert_int_equal(p.apic, APIC_AUTO);
     must_parse(ROOT "discard = no\nelsewhere = pass\n" OS, &p);
@@ -196,7 +198,7 @@ static void refuses_bad_values(void **state)
         snprintf(text, sizeof(text), OS "[volume v]\nmatch = %s\n", partitions[i]);
         must_refuse(4, "names no partition", text);
     }
-    must_refuse(2, "write auto or trap", "[cpu]\napic = always\n");
+    must_refuse(2, "write auto, starts or trap", "[cpu]\napic = always\n");
     must_refuse(7, "write no or yes", OS ROOT "discard = maybe\n");
     must_refuse(7, "write pass or deny", OS ROOT "elsewhere =\n");
     must_refuse(4, "no way to unlock", OS "[volume v]\nunlock = none\n");
