@@ -254,6 +254,105 @@ static void test_without_gigabyte_pages(void **state)
     assert_int_equal(walk(0, GIB(33) + PAGE_SIZE), identity(GIB(33) + PAGE_SIZE));
 }
 
+/* ---- Memory types in the entries ---- */
+
+#define TYPE_MASK 0x38ull
+#define TYPE_WB   (6ull << 3)
+
+static uint64_t uncached_first, uncached_end; /* all else is write-back */
+
+static uint64_t type_by_range(uint64_t address, uint64_t bytes, bool *uniform)
+{
+    bool inside = address >= uncached_first && address + bytes <= uncached_end;
+    *uniform = inside || !ranges_overlap(address, bytes, uncached_first, uncached_end - uncached_first);
+    return inside || !*uniform ? 0 : TYPE_WB;
+}
+
+static int set_up_types(void **state)
+{
+    (void)state;
+    entries.type = type_by_range;
+    entries.type_mask = TYPE_MASK;
+    entries.leaf &= ~TYPE_MASK;
+    uncached_first = MIB(2) + KIB(16);
+    uncached_end = MIB(2) + KIB(32);
+    start(true);
+    return 0;
+}
+
+static int tear_down_types(void **state)
+{
+    (void)state;
+    entries.type = NULL;
+    entries.leaf |= PTE_ACCESSED | PTE_DIRTY;
+    return 0;
+}
+
+static uint64_t type_at(unsigned cpu, uint64_t address)
+{
+    const uint64_t *table = vcpus[cpu]->nested_root;
+    for (unsigned level = LEVEL_TOP;; level--) {
+        uint64_t entry = table[LEVEL_INDEX(address, level)];
+        assert_true(entry & PTE_PRESENT);
+        if (level == 0 || (entry & PTE_LARGE))
+            return entry & TYPE_MASK;
+        table = table_of(entry);
+    }
+}
+
+/* Every page of the first 8 MiB and some above has the type of the range, and still maps itself. */
+static void expect_types(void)
+{
+    for (unsigned cpu = 0; cpu < 2; cpu++)
+        for (uint64_t at = 0; at < MIB(8); at += PAGE_SIZE) {
+            bool uniform;
+            assert_int_equal(type_at(cpu, at), type_by_range(at, PAGE_SIZE, &uniform));
+            assert_int_equal(walk(cpu, at) & ~TYPE_MASK, identity(at));
+        }
+    assert_int_equal(type_at(0, GIB(5)), TYPE_WB);
+}
+
+static void test_types_at_the_start(void **state)
+{
+    (void)state;
+    expect_types();
+}
+
+static void test_types_change(void **state)
+{
+    (void)state;
+    assert_true(nested_set(vcpus[1], MIB(6), MIB(6), NESTED_ALL));
+    assert_true(nested_set_all(GIB(5) + MIB(4), NESTED_NONE));
+    uncached_first = MIB(4) + KIB(4);
+    uncached_end = MIB(8);
+    vcpus[1]->in_guest = true;
+    requests = 0;
+    assert_true(nested_retype());
+    assert_int_equal(requests, 1);
+    expect_types();
+    assert_int_equal(walk(0, GIB(5) + MIB(4)), 0);
+    nested_look(vcpus[1]);
+    assert_true(flushes[1] > 0);
+    uncached_first = uncached_end = 0;
+    assert_true(nested_retype());
+    expect_types();
+}
+
+static void test_types_without_memory(void **state)
+{
+    (void)state;
+    pages_limit = pages_used;
+    uncached_first = GIB(6) + KIB(4);
+    uncached_end = GIB(6) + KIB(8);
+    assert_false(nested_retype());
+    assert_int_equal(type_at(0, GIB(6)), 0); /* the whole of it: safe, though slow */
+    assert_int_equal(walk(0, GIB(6) + MIB(1)) & ~TYPE_MASK, identity(GIB(6) + MIB(1)));
+    pages_limit = PAGES_MAX;
+    assert_true(nested_retype());
+    assert_int_equal(type_at(0, GIB(6)), TYPE_WB);
+    assert_int_equal(type_at(0, GIB(6) + KIB(4)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +364,9 @@ int main(void)
         cmocka_unit_test_setup(test_flushes, set_up),
         cmocka_unit_test_setup(test_memory_runs_out, set_up),
         cmocka_unit_test_setup(test_without_gigabyte_pages, set_up_small),
+        cmocka_unit_test_setup_teardown(test_types_at_the_start, set_up_types, tear_down_types),
+        cmocka_unit_test_setup_teardown(test_types_change, set_up_types, tear_down_types),
+        cmocka_unit_test_setup_teardown(test_types_without_memory, set_up_types, tear_down_types),
     };
     return cmocka_run_group_tests(tests, allocate, release);
 }
