@@ -323,8 +323,8 @@ static void emulate(struct vcpu *vcpu, const struct mmio_region *region, const s
         failed = !emulate_plain(&e);
     if (failed)
         refuse(&e);
-    else if (finished)
-        vcpu_skip(vcpu, e.op.length);
+    else /* a CPU that single-steps stops after each round of a string instruction */
+        vcpu_skip(vcpu, finished ? e.op.length : 0);
 }
 
 /* ---- The exit ---- */

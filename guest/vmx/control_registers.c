@@ -31,7 +31,7 @@ void vmx_set_cr0(uint64_t value)
 
 /* Paging with PAE outside long mode keeps its four top entries in the CPU (SDM 3A section 4.4.1). False when
  * one of them has a reserved bit set. */
-static bool load_pdptes(const struct vcpu *vcpu)
+bool vmx_load_pdptes(const struct vcpu *vcpu)
 {
     uint64_t entries[PDPTES];
     if (!guest_memory_read(vcpu_cr(vcpu, CR3) & CR3_PAE_TABLE, entries, sizeof entries))
@@ -72,7 +72,7 @@ static bool write_cr0(struct vcpu *vcpu, uint64_t value)
     bool long_mode = (value & CR0_PG) && (efer & EFER_LME);
     if (!cr0_allowed(vcpu, old, value))
         return false;
-    if ((value & CR0_PG) && !long_mode && (vcpu_cr(vcpu, CR4) & CR4_PAE) && !load_pdptes(vcpu))
+    if ((value & CR0_PG) && !long_mode && (vcpu_cr(vcpu, CR4) & CR4_PAE) && !vmx_load_pdptes(vcpu))
         return false;
     if (!!(efer & EFER_LMA) != long_mode)
         set_long_mode(long_mode);

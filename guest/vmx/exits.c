@@ -113,6 +113,7 @@ static const exit_handler handlers[VMX_EXIT_COUNT] = {
     [VMX_EXIT_INIT] = on_init,
     [VMX_EXIT_SIPI] = on_startup,
     [VMX_EXIT_NMI_WINDOW] = on_nmi_window,
+    [VMX_EXIT_TASK_SWITCH] = exit_task_switch,
     [VMX_EXIT_CPUID] = on_cpuid,
     [VMX_EXIT_GETSEC] = exit_undefined,
     [VMX_EXIT_INVD] = exit_invd,

@@ -80,6 +80,7 @@ uint64_t memory_type_bits(uint64_t address, uint64_t bytes, bool *uniform);
 /* control_registers.c */
 void exit_control_register(struct vcpu *vcpu);
 void exit_xsetbv(struct vcpu *vcpu);
+bool vmx_load_pdptes(const struct vcpu *vcpu) must_check;
 uint64_t vmx_cr0(void);           /* as the guest sees it */
 void vmx_set_cr0(uint64_t value); /* what it sees; the truth follows */
 
