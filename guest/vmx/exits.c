@@ -150,10 +150,20 @@ static void keep_interrupted_event(struct vmx_cpu *vmx)
         vmx->event_error = (uint32_t)vmcs_read(VMCS_VECTORING_EVENT_ERROR);
 }
 
+/* An exit between two instructions. At any other exit an instruction has not run, so it has trapped nothing:
+ * its single step is still to come (SDM 3C section 27.3.4; Bochs says that it is pending). */
+static bool is_between_instructions(uint32_t reason)
+{
+    return reason == VMX_EXIT_INIT || reason == VMX_EXIT_SIPI || reason == VMX_EXIT_NMI_WINDOW ||
+           (reason == VMX_EXIT_EXCEPTION && is_nmi(vmcs_read(VMCS_EXIT_EVENT)));
+}
+
 /* The NMI blocking is the CPU's own; an NMI cannot be injected into an interrupt shadow either. */
-static void note_interruptibility(struct vcpu *vcpu)
+static void note_interruptibility(struct vcpu *vcpu, uint32_t reason)
 {
     uint64_t now = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+    if (!(now & INTERRUPTIBILITY_MOV_SS) && !is_between_instructions(reason))
+        vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     vcpu->nmi_blocked = now & (INTERRUPTIBILITY_NMI | INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS);
     if (now & INTERRUPTIBILITY_SMI) /* Bochs leaves it after INIT; outside SMM it cannot be entered with */
         vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, now & ~INTERRUPTIBILITY_SMI);
@@ -175,7 +185,7 @@ void vmx_exit(struct vcpu *vcpu)
     vcpu->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
     vcpu->gpr[RSP] = vmcs_read(VMCS_GUEST_RSP);
     vcpu->exit_total++;
-    note_interruptibility(vcpu);
+    note_interruptibility(vcpu, reason);
     keep_interrupted_event(vmx);
     bool may_step = reason == VMX_EXIT_EPT_VIOLATION ||
                     (reason == VMX_EXIT_EXCEPTION && !is_nmi(vmcs_read(VMCS_EXIT_EVENT)));
