@@ -104,7 +104,7 @@ void exit_xsetbv(struct vcpu *vcpu)
     uint64_t value = (uint32_t)vcpu->gpr[RAX] | vcpu->gpr[RDX] << 32, cr4 = cr4_read();
     count_exit(vcpu, EXIT_CONTROL_REGISTER);
     cr4_write(cr4 | CR4_OSXSAVE);
-    bool done = xcr_write_safe((uint32_t)vcpu->gpr[RCX], value);
+    bool done = !vcpu_cpl(vcpu) && xcr_write_safe((uint32_t)vcpu->gpr[RCX], value);
     cr4_write(cr4);
     if (done)
         vcpu_skip(vcpu, (unsigned)vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH));
