@@ -81,6 +81,8 @@ static bool read_feature_control(struct vcpu *vcpu, uint32_t msr, uint64_t *valu
     (void)vcpu;
     if (!msr_read_safe(msr, value))
         return false;
+    if (cpu_is_amd()) /* whose number it is not */
+        return true;
     *value = (*value | FEATURE_CONTROL_LOCK) & ~(FEATURE_CONTROL_VMX_IN_SMX | FEATURE_CONTROL_VMX);
     return true;
 }
