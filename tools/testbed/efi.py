@@ -30,12 +30,15 @@ LANES = {
 }
 
 
-def efi_disk(path):
-    """A disk with an EFI system partition and nothing else."""
+def efi_disk(path, parts=()):
+    """A disk with an EFI system partition, and with more partitions: (first byte, bytes, GUID)."""
+    end = max([ESP_FIRST + ESP_MIB * MIB, *(first + size for first, size, _ in parts)])
     with open(path, "wb") as image:
-        image.truncate(ESP_FIRST + ESP_MIB * MIB + MIB)
+        image.truncate(end + MIB)
     table = (f"label: gpt\nlabel-id: {DISK_UUID}\n"
              f"start={ESP_FIRST // BLOCK}, size={ESP_MIB * MIB // BLOCK}, type=U, uuid={ESP_UUID}\n")
+    for first, size, guid in parts:
+        table += f"start={first // BLOCK}, size={size // BLOCK}, type=L, uuid={guid}\n"
     run("sfdisk", "-q", path, stdin=table.encode())
     esp = f"{path}@@{ESP_FIRST}"
     run("mformat", "-i", esp, "-F", "-v", "ESP", "-T", str(ESP_MIB * MIB // BLOCK), "-h", "16", "-s", "63", "::")

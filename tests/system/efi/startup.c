@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* INIT and start-up IPIs: the state that a CPU starts with, and storms of them, whatever the CPU is doing. */
 #include "core/apic.h"
+#include "lib/format.h"
 #include "tests/system/efi/runtime.h"
 
-#define STORM_ROUNDS 200u
+#define STORM_ROUNDS 100u
 #define INITS        300u
 
 static volatile uint64_t rounds;
@@ -59,8 +60,11 @@ static void tell_state(const char *name)
     uint32_t page = (uint32_t)(low_memory + LOW_START);
     verdict(name, "cs %s ds %x ss %x sp %x flags %x eax %x", s->cs == page >> 4 ? "vector" : "else", s->ds, s->ss, s->sp, s->flags & ~0x44u,
             s->eax);
-    model("startup.state-cr", "cr0 %x cr2 %x cr3 %x cr4 %x efer %x", s->cr0, s->cr2, s->cr3, s->cr4, s->efer);
-    model("startup.state-other", "edx %x dr6 %x dr7 %x gdt %x idt %x", s->edx, s->dr6, s->dr7, s->gdt_limit, s->idt_limit);
+    char more[48];
+    format(more, sizeof(more), "%s-control", name);
+    model(more, "cr0 %x cr2 %x cr3 %x cr4 %x efer %x", s->cr0, s->cr2, s->cr3, s->cr4, s->efer);
+    format(more, sizeof(more), "%s-other", name);
+    model(more, "edx %x dr6 %x dr7 %x gdt %x idt %x", s->edx, s->dr6, s->dr7, s->gdt_limit, s->idt_limit);
 }
 
 static void storm(const char *name, void (*work)(struct test_cpu *))
