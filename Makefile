@@ -86,7 +86,7 @@ check: ## everything: unit tests, a short fuzz, system tests; ends with `N passe
 	@rm -rf build/results
 	@$(PYTHON) tools/check.py $(MAKE)
 
-bench: all disk build/bench/xts build/bench/guest ## measure the guest with and without Shoji; writes build/bench.json
+bench: all efi-tests disk build/bench/xts build/bench/guest ## measure the guest with and without Shoji; writes build/bench.json
 	@$(PYTHON) bench/bench.py
 
 size: all ## lines of code of each room, and the library bytes linked with them
@@ -95,8 +95,9 @@ size: all ## lines of code of each room, and the library bytes linked with them
 run: all disk ## boot an encrypted Debian under Shoji in QEMU, on this terminal
 	@$(PYTHON) tools/run.py
 
-disk: | packages-system ## build the Debian test disk (cached)
+disk: | packages-system ## build the Debian test disks (cached)
 	@tools/build-root.sh build/deps/root
+	@tools/build-cloud.sh build/deps/cloud
 
 clean: ## remove build/ (the cache stays)
 	rm -rf build

@@ -24,15 +24,36 @@ def dm_crypt(machine):
     return "/dev/mapper/data"
 
 
-class Guest:
+class Counters:
+    """The exit counters of a machine at its shell prompt."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.cpus = int(machine.shell("grep -c ^processor /proc/cpuinfo"))
+
+    def exits(self, options=""):
+        """Exits of all CPUs without the hypercalls that the reading itself makes; the same by reason; and the seconds counted."""
+        counters = json.loads(self.machine.shell("shojictl stat --json " + options, timeout=600))
+        cpus = counters["cpus"]
+        reasons = {name: sum(cpu["by_reason"][name] for cpu in cpus) for name in cpus[0]["by_reason"] if name != "hypercall"}
+        return sum(cpu["exits"] - cpu["by_reason"]["hypercall"] for cpu in cpus), reasons, counters["seconds"]
+
+    def idle_exits(self, settle=SETTLE_SECONDS):
+        """Exits per CPU and guest second while nothing happens, `settle` seconds after login, and the same by reason. One process reads both ends, so that
+        no program starts in between."""
+        self.machine.shell(f"sleep {settle}", timeout=600)
+        exits, reasons, seconds = self.exits(f"-i {IDLE_SECONDS} -n 1")
+        return exits / self.cpus / seconds, _each(reasons, self.cpus * seconds)
+
+
+class Guest(Counters):
     """A guest that boots; `begin` is the time from which its boot counts."""
 
     def __init__(self, machine, begin, device):
-        self.machine = machine
         machine.expect(r"guest login:", 400)
         self.boot_seconds = machine.time_of_last_match() - begin
         machine.login()
-        self.cpus = int(machine.shell("nproc"))
+        super().__init__(machine)
         self.device = device(machine) if callable(device) else device
 
     def fio(self, options, jobs=None):
@@ -61,13 +82,6 @@ class Guest:
         figures["rand_read"] = self.timed_fio("--rw=randread --bs=4k --iodepth=32", "read")
         return figures
 
-    def exits(self, options=""):
-        """Exits of all CPUs without the hypercalls that the reading itself makes; the same by reason; and the seconds counted."""
-        counters = json.loads(self.machine.shell("shojictl stat --json " + options, timeout=600))
-        cpus = counters["cpus"]
-        reasons = {name: sum(cpu["by_reason"][name] for cpu in cpus) for name in cpus[0]["by_reason"] if name != "hypercall"}
-        return sum(cpu["exits"] - cpu["by_reason"]["hypercall"] for cpu in cpus), reasons, counters["seconds"]
-
     def exits_per_io(self, depth):
         """Exits for each 4 KiB random read, and the same by reason."""
         before, reasons_before, _ = self.exits()
@@ -76,14 +90,6 @@ class Guest:
         count = job["read"]["total_ios"]
         grown = {name: reasons_after[name] - reasons_before[name] for name in reasons_after}
         return (after - before) / count, _each(grown, count)
-
-    def idle_exits(self):
-        """Exits per CPU and guest second while nothing happens, a minute after login, and the same by reason. One process reads both ends, so that
-        no program starts in between."""
-        self.machine.shell(f"sleep {SETTLE_SECONDS}", timeout=600)
-        exits, reasons, seconds = self.exits(f"-i {IDLE_SECONDS} -n 1")
-        return exits / self.cpus / seconds, _each(reasons, self.cpus * seconds)
-
 
 def _each(counts, unit):
     return {name: round(count / unit, 4) for name, count in counts.items() if count}

@@ -7,7 +7,8 @@ declare -A packages=(
     [build]="gcc binutils make perl libc6-dev libargon2-dev dpkg-dev ca-certificates gnu-efi python3 xz-utils"
     [unit]="libcmocka-dev libzydis-dev cryptsetup-bin fdisk"
     [fuzz]="clang libclang-rt-14-dev libzydis-dev"
-    [system]="qemu-system-x86 ovmf mmdebstrap mtools dosfstools e2fsprogs fdisk cryptsetup-bin libelf1 python3-pytest python3-cryptography"
+    [system]="qemu-system-x86 ovmf mmdebstrap mtools dosfstools e2fsprogs fdisk cryptsetup-bin libelf1 python3-pytest python3-cryptography
+        bochs bochs-term seabios"
 )
 
 missing=()

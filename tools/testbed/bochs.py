@@ -49,6 +49,7 @@ class BochsMachine(Console):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log_path = self.folder / "shoji.log"
         assert LOG_PORT == 0x3E8, "COM3's address"
+        Path(f"{disk}.lock").unlink(missing_ok=True)  # of a Bochs that was killed
         listener = socket.create_server(("127.0.0.1", 0))
         configuration = CONFIGURATION.format(
             firmware=FIRMWARE, video=VIDEO, memory=memory, model=model, cpus=cpus, disk=disk, mode="flat" if keep else "volatile",

@@ -16,7 +16,7 @@ ROOT_MIB = 64  # as tools/build-cloud.sh makes it
 SERIAL = "BXHD00011"  # of Bochs' first disk
 KERNEL_OPTIONS = "console=ttyS0 quiet"
 GRUB_CONFIG = f"search.fs_label cloud root\nlinux /boot/vmlinuz {KERNEL_OPTIONS}\ninitrd /boot/initrd.img\nboot\n"
-POLICY = (f"[os]\npath = \\EFI\\debian\\grubx64.efi\n\n[log]\nport = 0x3e8\n\n[volume root]\nmatch = partuuid:{ROOT_UUID}\n"
+POLICY = (f"[os]\npath = \\EFI\\debian\\grubx64.efi\n\n[log]\nport = 0x3e8\n\n[cpu]\napic = starts\n\n[volume root]\nmatch = partuuid:{ROOT_UUID}\n"
           "header = \\EFI\\shoji\\root.luks\nunlock = passphrase\n")
 
 

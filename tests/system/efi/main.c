@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs the tests that the file \tests.txt of its own disk names, or all that ask for nothing special, one after the other; then switches
- * the machine off. */
+/* Runs the tests that the file \tests.txt of its own disk names, or all that ask for nothing special, one after the other; then halts: the
+ * firmware's services are gone. */
 #include "boot/firmware.h"
 #include "boot/memory_map.h"
 
@@ -36,7 +36,6 @@ static const struct test tests[] = {
 uint64_t low_memory, device_page, block, block_bytes;
 bool device_is_trapped;
 static char names[NAMES_MAX + 1];
-static uint64_t firmware_cr3;
 void on_stack(void *stack_top, void (*run)(void *), void *argument);
 
 static uint64_t allocate(uint64_t last, uint64_t bytes)
@@ -158,8 +157,6 @@ static void run_all(void *unused)
         tests[i].run();
     }
     say("tests are through");
-    cr3_write(firmware_cr3); /* whose device registers may lie anywhere */
-    firmware.table->RuntimeServices->ResetSystem(EfiResetShutdown, EFI_SUCCESS, 0, NULL);
 }
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
@@ -178,7 +175,6 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
     for (unsigned i = 0; i < cpus; i++)
         each[i] = (struct test_cpu *)(memory + i * CPU_BYTES);
     say("\r\ntests under %s, %u CPUs", is_under_shoji() ? "Shoji" : "the firmware alone", cpus);
-    firmware_cr3 = cr3_read();
     machine_take(each, apic_ids, cpus, tables);
     on_stack((uint8_t *)each[0] + CPU_BYTES, run_all, NULL);
     return EFI_ABORTED;
