@@ -6,8 +6,8 @@
 tools=$(cd "$(dirname "$0")" && pwd)
 root_mib=64
 root_uuid=5b0f6a1e-31c7-4a0e-9d52-6f5d3c1f7a02
-# In the order in which they are loaded; those that are built in are not there.
-modules="libata ata_piix scsi_common scsi_mod sd_mod crc16 crc32c_generic mbcache jbd2 ext4 nls_cp437 nls_ascii nls_iso8859-1 fat vfat"
+# What the initrd loads; what is built into the kernel has no file.
+modules="ata_piix sd_mod ext4 nls_cp437 nls_ascii vfat"
 
 private_apt() {
     apt-get -q -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$entry/apt/sources" \
@@ -33,6 +33,20 @@ fetch_packages() {
     printf '%s\n' "${image#linux-image-}" >"$entry/kernel"
 }
 
+# add_module NAME: puts a module and, before it, those that it needs into the initrd and its list.
+add_module() {
+    local file needed
+    file=$(find "$entry/files/lib/modules" -name "${1//[-_]/[-_]}.ko")
+    if [ -z "$file" ] || grep -qx "$(basename "$file" .ko)" "$entry/initrd/modules/order"; then
+        return
+    fi
+    for needed in $(objcopy -O binary -j .modinfo "$file" /dev/stdout | tr '\0' '\n' | sed -n 's/^depends=//p' | tr ',' ' '); do
+        add_module "$needed"
+    done
+    cp "$file" "$entry/initrd/modules/"
+    basename "$file" .ko >>"$entry/initrd/modules/order"
+}
+
 # The first program of the kernel: finds the root and goes there.
 make_initrd() {
     local tree=$entry/initrd module
@@ -40,8 +54,7 @@ make_initrd() {
     cp "$entry/files/bin/busybox" "$tree/bin/busybox"
     : >"$tree/modules/order"
     for module in $modules; do
-        find "$entry/files/lib/modules" -name "$module.ko" -exec cp {} "$tree/modules/" \;
-        [ ! -e "$tree/modules/$module.ko" ] || echo "$module" >>"$tree/modules/order"
+        add_module "$module"
     done
     cp "$tools/cloud-init.sh" "$tree/init"
     chmod 755 "$tree/init"
@@ -69,6 +82,7 @@ build() {
     make_initrd
     make_root
     cp "$entry/files/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed" "$entry/grubx64.efi"
+    cp "$entry/initrd/modules/order" "$entry/modules"
     rm -rf "$entry/apt" "$entry/download" "$entry/files" "$entry/initrd" "$entry/root"
     chmod 0444 "$entry/root.ext4"
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A device that exists in the test core alone (build/test/shoji.efi): a trapped page of registers, and completions whose messages are NMIs.
- * No machine of both lanes has either; the product's core does not link this file. */
+/* A device that exists in the test core alone (build/test/shoji.efi): a trapped page of registers, and
+ * completions whose messages are NMIs. No machine of both lanes has either; the product's core does not link
+ * this file. */
 #include "tests/system/efi/device.h"
 
 #include "core/apic.h"

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bochs' firmware has no ACPI tables. This program installs those of its machine (i440fx, PIIX3 and the power management of PIIX4) and
- * starts \EFI\BOOT\NEXT.EFI. (ACPI specification 6.5, chapters 5, 6.4 and 20.) */
+/* Bochs' firmware has no ACPI tables. This program installs those of its machine (i440fx, PIIX3 and the power
+ * management of PIIX4) and starts \EFI\BOOT\NEXT.EFI. (ACPI specification 6.5, chapters 5, 6.4 and 20.) */
 #include "boot/device_path.h"
 #include "boot/firmware.h"
 #include "lib/strings.h"
 
-#define NEXT          "\\EFI\\BOOT\\NEXT.EFI"
-#define CPUS_MAX      8u
-#define PM_BASE       0xb000u
-#define CONTROL       (PM_BASE + 4)
-#define TIMER         (PM_BASE + 8)
-#define SCI           9u
-#define CENTURY       0x32u
-#define FLAG_WBINVD   BIT(0)
-#define FLAG_C1       BIT(2)
+#define NEXT                 "\\EFI\\BOOT\\NEXT.EFI"
+#define CPUS_MAX             8u
+#define PM_BASE              0xb000u
+#define CONTROL              (PM_BASE + 4)
+#define TIMER                (PM_BASE + 8)
+#define SCI                  9u
+#define CENTURY              0x32u
+#define FLAG_WBINVD          BIT(0)
+#define FLAG_C1              BIT(2)
 #define FLAG_NO_POWER_BUTTON BIT(4)
 #define FLAG_NO_SLEEP_BUTTON BIT(5)
-#define IO_APIC_ID    2u
-#define IO_APIC_BASE  0xfec00000u
-#define APIC_BASE     0xfee00000u
-#define HAS_PIC       1u
-#define LEVEL_HIGH    0x0du
+#define IO_APIC_ID           2u
+#define IO_APIC_BASE         0xfec00000u
+#define APIC_BASE            0xfee00000u
+#define HAS_PIC              1u
+#define LEVEL_HIGH           0x0du
 
 struct header {
     char signature[4];
@@ -79,13 +79,16 @@ struct interrupts {
     struct local_apic cpus[CPUS_MAX]; /* the table ends after the last that is there */
 } packed;
 
-#define WORD(x)  (uint8_t)(x), (uint8_t)((x) >> 8)
-#define DWORD(x) WORD(x), WORD((x) >> 16)
+#define WORD(x)    (uint8_t)(x), (uint8_t)((x) >> 8)
+#define DWORD(x)   WORD(x), WORD((x) >> 16)
 #define PACKAGE(n) 0x40 | ((n)&15), (n) >> 4 /* a package's length in two bytes */
-#define BUSES(first, last)  0x88, WORD(13), 2, 0x0c, 0, WORD(0), WORD(first), WORD(last), WORD(0), WORD((last) - (first) + 1)
-#define PORTS(first, last)  0x88, WORD(13), 1, 0x0c, 3, WORD(0), WORD(first), WORD(last), WORD(0), WORD((last) - (first) + 1)
+#define BUSES(first, last)                                                                                   \
+    0x88, WORD(13), 2, 0x0c, 0, WORD(0), WORD(first), WORD(last), WORD(0), WORD((last) - (first) + 1)
+#define PORTS(first, last)                                                                                   \
+    0x88, WORD(13), 1, 0x0c, 3, WORD(0), WORD(first), WORD(last), WORD(0), WORD((last) - (first) + 1)
 #define MEMORY(first, last, cached)                                                                          \
-    0x87, WORD(23), 0, 0x0c, 1 | (cached) << 1, DWORD(0), DWORD(first), DWORD(last), DWORD(0), DWORD((last) - (first) + 1)
+    0x87, WORD(23), 0, 0x0c, 1 | (cached) << 1, DWORD(0), DWORD(first), DWORD(last), DWORD(0),               \
+        DWORD((last) - (first) + 1)
 #define RESOURCES_BYTES 110
 #define DEVICE_BYTES    (2 + 4 + 10 + 6 + 5 + 5 + RESOURCES_BYTES)
 #define SCOPE_BYTES     (2 + 5 + 2 + DEVICE_BYTES)
@@ -93,19 +96,72 @@ struct interrupts {
 static struct {
     struct header header;
     uint8_t aml[13 + 1 + SCOPE_BYTES];
-} packed dsdt = {
-    .header = {.signature = "DSDT"},
-    .aml = {0x08, '\\', '_', 'S', '5', '_', 0x12, 6, 4, 0, 0, 0, 0,      /* Name (\_S5, Package {0, 0, 0, 0}) */
-            0x10, PACKAGE(SCOPE_BYTES), '\\', '_', 'S', 'B', '_',        /* Scope (\_SB)                      */
-            0x5b, 0x82, PACKAGE(DEVICE_BYTES), 'P', 'C', 'I', '0',       /* Device (PCI0)                     */
-            0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x0a, 0x03,      /* PNP0A03                           */
-            0x08, '_', 'U', 'I', 'D', 0,
-            0x08, '_', 'C', 'R', 'S', 0x11, PACKAGE(4 + RESOURCES_BYTES), 0x0a, RESOURCES_BYTES,
-            BUSES(0, 0xff),
-            0x47, 1, WORD(0xcf8), WORD(0xcf8), 1, 8,
-            PORTS(0, 0xcf7), PORTS(0xd00, 0xffff),
-            MEMORY(0xa0000, 0xbffff, 1), MEMORY(0x80000000, 0xfbffffff, 0),
-            0x79, 0}};
+} packed dsdt = {.header = {.signature = "DSDT"},
+                 .aml = {0x08,
+                         '\\',
+                         '_',
+                         'S',
+                         '5',
+                         '_',
+                         0x12,
+                         6,
+                         4,
+                         0,
+                         0,
+                         0,
+                         0, /* Name (\_S5, Package {0, 0, 0, 0}) */
+                         0x10,
+                         PACKAGE(SCOPE_BYTES),
+                         '\\',
+                         '_',
+                         'S',
+                         'B',
+                         '_', /* Scope (\_SB)                      */
+                         0x5b,
+                         0x82,
+                         PACKAGE(DEVICE_BYTES),
+                         'P',
+                         'C',
+                         'I',
+                         '0', /* Device (PCI0)                     */
+                         0x08,
+                         '_',
+                         'H',
+                         'I',
+                         'D',
+                         0x0c,
+                         0x41,
+                         0xd0,
+                         0x0a,
+                         0x03, /* PNP0A03                           */
+                         0x08,
+                         '_',
+                         'U',
+                         'I',
+                         'D',
+                         0,
+                         0x08,
+                         '_',
+                         'C',
+                         'R',
+                         'S',
+                         0x11,
+                         PACKAGE(4 + RESOURCES_BYTES),
+                         0x0a,
+                         RESOURCES_BYTES,
+                         BUSES(0, 0xff),
+                         0x47,
+                         1,
+                         WORD(0xcf8),
+                         WORD(0xcf8),
+                         1,
+                         8,
+                         PORTS(0, 0xcf7),
+                         PORTS(0xd00, 0xffff),
+                         MEMORY(0xa0000, 0xbffff, 1),
+                         MEMORY(0x80000000, 0xfbffffff, 0),
+                         0x79,
+                         0}};
 
 static struct firmware_control facs = {.signature = "FACS", .length = sizeof(facs)};
 static struct fixed fadt = {
@@ -134,7 +190,8 @@ static struct interrupts madt = {
 struct acpi_table_protocol {
     EFI_STATUS(EFIAPI *install)(struct acpi_table_protocol *this, void *table, UINTN bytes, UINTN *key);
 };
-static EFI_GUID acpi_table_guid = {0xffe06bdd, 0x6107, 0x46a6, {0x7b, 0xb2, 0x5a, 0x9c, 0x7e, 0xc5, 0x27, 0x5c}};
+static EFI_GUID acpi_table_guid = {
+    0xffe06bdd, 0x6107, 0x46a6, {0x7b, 0xb2, 0x5a, 0x9c, 0x7e, 0xc5, 0x27, 0x5c}};
 
 static bool install(struct acpi_table_protocol *to, struct header *table, uint32_t bytes, bool is_table)
 {
@@ -174,7 +231,8 @@ static bool install_all(void)
 {
     struct acpi_table_protocol *to = protocol_anywhere(&acpi_table_guid);
     uint32_t madt_bytes = (uint32_t)(offsetof(struct interrupts, cpus) + list_cpus() * sizeof(madt.cpus[0]));
-    return to && install(to, &fadt.header, sizeof(fadt), true) && install(to, (struct header *)&facs, sizeof(facs), false) &&
+    return to && install(to, &fadt.header, sizeof(fadt), true) &&
+           install(to, (struct header *)&facs, sizeof(facs), false) &&
            install(to, &dsdt.header, sizeof(dsdt), true) && install(to, &madt.header, madt_bytes, true);
 }
 

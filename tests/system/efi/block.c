@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hypervisor's memory: reads give ones, writes vanish, whatever instruction touches it. The firmware's memory map tells where it is. */
+/* The hypervisor's memory: reads give ones, writes vanish, whatever instruction touches it. The firmware's
+ * memory map tells where it is. */
 #include "lib/format.h"
 #include "tests/system/efi/runtime.h"
 
@@ -37,8 +38,9 @@ static void tell(const char *name, const char *code, uint64_t at, uint64_t rax, 
     struct registers r = {.gpr = {[RDI] = at, [RSI] = at + 8, [RAX] = rax, [RCX] = rcx}};
     struct outcome o = try_code(code, &r);
     format(full, sizeof(full), "block.%s", name);
-    verdict(full, "%s rax %llx rcx %llx rdi %lld then %llx", outcome_text(o).s, (unsigned long long)r.gpr[RAX],
-            (unsigned long long)r.gpr[RCX], (long long)(r.gpr[RDI] - at), (unsigned long long)read_64(at));
+    verdict(full, "%s rax %llx rcx %llx rdi %lld then %llx", outcome_text(o).s,
+            (unsigned long long)r.gpr[RAX], (unsigned long long)r.gpr[RCX], (long long)(r.gpr[RDI] - at),
+            (unsigned long long)read_64(at));
 }
 
 void test_block(void)
@@ -49,9 +51,19 @@ void test_block(void)
     const uint64_t middle = block + block_bytes / 2, mark = 0x5a5a5a5a5a5a5a5a;
     static const struct {
         const char *name, *code;
-    } plain[] = {{"load-8", load_8}, {"load-16", load_16}, {"load-32", load_32}, {"load-64", load_64},
-                 {"store-8", store_8}, {"store-16", store_16}, {"store-32", store_32}, {"store-64", store_64},
-                 {"locked-add", locked_add}, {"exchange", exchange}, {"compare-exchange", compare_exchange}, {"add", add}, {"push", push_there}};
+    } plain[] = {{"load-8", load_8},
+                 {"load-16", load_16},
+                 {"load-32", load_32},
+                 {"load-64", load_64},
+                 {"store-8", store_8},
+                 {"store-16", store_16},
+                 {"store-32", store_32},
+                 {"store-64", store_64},
+                 {"locked-add", locked_add},
+                 {"exchange", exchange},
+                 {"compare-exchange", compare_exchange},
+                 {"add", add},
+                 {"push", push_there}};
     for (unsigned i = 0; i < ARRAY_COUNT(plain); i++)
         tell(plain[i].name, plain[i].code, middle, 1, mark);
     tell("first", load_64, block, 0, 0);

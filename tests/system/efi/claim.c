@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Completions of the test core's device: its messages are NMIs, which the hypervisor claims; the guest gets the device's vector and no NMI.
- * On the bare machine an interrupt command stands for the device. */
+/* Completions of the test core's device: its messages are NMIs, which the hypervisor claims; the guest gets
+ * the device's vector and no NMI. On the bare machine an interrupt command stands for the device. */
 #include "core/apic.h"
 #include "tests/system/efi/device.h"
 #include "tests/system/efi/runtime.h"

@@ -2,15 +2,15 @@
 /* All of CPUID, leaf by leaf, and the two bits that follow CR4. */
 #include "tests/system/efi/runtime.h"
 
-#define EXTENDED   0x80000000u
-#define HYPERVISOR 0x40000000u
-#define LEAVES_MAX 0x40u
-#define LEAF_CACHE 4u
+#define EXTENDED      0x80000000u
+#define HYPERVISOR    0x40000000u
+#define LEAVES_MAX    0x40u
+#define LEAF_CACHE    4u
 #define LEAF_TOPOLOGY 0xbu
-#define LEAF_STATE 0xdu
-#define SUBLEAVES  10u
-#define OSXSAVE    BIT(27)
-#define XSAVE      BIT(26)
+#define LEAF_STATE    0xdu
+#define SUBLEAVES     10u
+#define OSXSAVE       BIT(27)
+#define XSAVE         BIT(26)
 
 static void tell(uint32_t leaf, uint32_t subleaf)
 {
@@ -54,7 +54,8 @@ void test_cpuid(void)
     struct registers r = {0};
     struct outcome o = try_code(cpuid_with_prefixes, &r);
     verdict("cpuid.prefixes", "%s %d", outcome_text(o).s, (uint32_t)r.gpr[RAX] == cpuid(1, 0).eax);
-    r = (struct registers){.gpr = {[RAX] = 0xffffffff00000000, [RCX] = ~0ull << 32, [RBX] = ~0ull, [RDX] = ~0ull}};
+    r = (struct registers){
+        .gpr = {[RAX] = 0xffffffff00000000, [RCX] = ~0ull << 32, [RBX] = ~0ull, [RDX] = ~0ull}};
     o = try_code(cpuid_with_upper_halves, &r);
     verdict("cpuid.upper-halves", "%s %d", outcome_text(o).s,
             !((r.gpr[RAX] | r.gpr[RBX] | r.gpr[RCX] | r.gpr[RDX]) >> 32) && r.gpr[RAX] == cpuid(0, 0).eax);

@@ -4,7 +4,7 @@
 #include "lib/strings.h"
 #include "tests/system/efi/runtime.h"
 
-#define PATIENCE 3000000000ull /* TSC ticks: a second or so under QEMU, a minute under Bochs */
+#define PATIENCE  3000000000ull /* TSC ticks: a second or so under QEMU, a minute under Bochs */
 #define EFER_KEPT (EFER_SCE | EFER_LME | EFER_NXE)
 
 /* The variables at the end of start.S. */
@@ -104,7 +104,8 @@ bool cpu_start(struct test_cpu *cpu, void (*work)(struct test_cpu *cpu))
     apic_command(cpu->apic_id, startup);
     if (!wait_for(&arrived, before + 1))
         return false;
-    memcpy(&start_record, (uint8_t *)(low_memory + LOW_START) + (start_values - start_code) - sizeof(start_record),
+    memcpy(&start_record,
+           (uint8_t *)(low_memory + LOW_START) + (start_values - start_code) - sizeof(start_record),
            sizeof(start_record));
     return true;
 }

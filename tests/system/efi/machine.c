@@ -3,19 +3,19 @@
 #include "lib/strings.h"
 #include "tests/system/efi/runtime.h"
 
-#define GIGABYTES     4u
-#define LARGE_BYTES   MIB(2)
-#define IST_FAULTS    1u
-#define IST_NMIS      2u
-#define GATE_PRESENT  0x8e00u
-#define GATE_USER     0x6000u
-#define PIC_1_MASK    0x21u
-#define PIC_2_MASK    0xa1u
-#define APIC_PAGE     0xfee00000ull
-#define LVT_TIMER_AT  0x320u
-#define LVT_OFF       0x10000u
-#define SPURIOUS_AT   0xf0u
-#define SPURIOUS_ON   0x13fu /* enabled, vector 3fh */
+#define GIGABYTES    4u
+#define LARGE_BYTES  MIB(2)
+#define IST_FAULTS   1u
+#define IST_NMIS     2u
+#define GATE_PRESENT 0x8e00u
+#define GATE_USER    0x6000u
+#define PIC_1_MASK   0x21u
+#define PIC_2_MASK   0xa1u
+#define APIC_PAGE    0xfee00000ull
+#define LVT_TIMER_AT 0x320u
+#define LVT_OFF      0x10000u
+#define SPURIOUS_AT  0xf0u
+#define SPURIOUS_ON  0x13fu /* enabled, vector 3fh */
 
 #define FLAT_CODE64 0x00af9b000000ffffull
 #define FLAT_DATA   0x00cf93000000ffffull

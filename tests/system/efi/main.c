@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs the tests that the file \tests.txt of its own disk names, or all that ask for nothing special, one after the other; then halts: the
- * firmware's services are gone. */
+/* Runs the tests that the file \tests.txt of its own disk names, or all that ask for nothing special, one
+ * after the other; then halts: the firmware's services are gone. */
 #include "boot/firmware.h"
 #include "boot/memory_map.h"
 
@@ -114,9 +114,13 @@ static uint64_t block_size(void)
     for (uint64_t at = 0; at < sizeof(status); at += HYPERCALL_CHUNK) {
         uint64_t rax = HYPERCALL_MAGIC, rbx = OBJECT_STATUS, data[4] = {at};
         if (amd)
-            __asm__ volatile("vmmcall" : "+a"(rax), "+b"(rbx), "+c"(data[0]), "=d"(data[1]), "=S"(data[2]), "=D"(data[3]));
+            __asm__ volatile("vmmcall"
+                             : "+a"(rax), "+b"(rbx), "+c"(data[0]), "=d"(data[1]), "=S"(data[2]),
+                               "=D"(data[3]));
         else
-            __asm__ volatile("vmcall" : "+a"(rax), "+b"(rbx), "+c"(data[0]), "=d"(data[1]), "=S"(data[2]), "=D"(data[3]));
+            __asm__ volatile("vmcall"
+                             : "+a"(rax), "+b"(rbx), "+c"(data[0]), "=d"(data[1]), "=S"(data[2]),
+                               "=D"(data[3]));
         memcpy((uint8_t *)&status + at, data, MIN(sizeof(status) - at, sizeof(data)));
     }
     return status.block_bytes;

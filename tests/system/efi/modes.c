@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every mode that x86 has, and hardware task switches: what modes.S found on its way down from long mode and up again. */
+/* Every mode that x86 has, and hardware task switches: what modes.S found on its way down from long mode and
+ * up again. */
 #include "lib/format.h"
 #include "lib/strings.h"
 #include "tests/system/efi/device.h"
 #include "tests/system/efi/runtime.h"
 
-#define VARIABLES_AT  0x1800u
-#define IDT_AT        0x2000u /* from the copy's start: legacy gates, then the real mode's vectors */
-#define IVT_AT        0x2600u
-#define STACK_B       0x2e00u
+#define VARIABLES_AT     0x1800u
+#define IDT_AT           0x2000u /* from the copy's start: legacy gates, then the real mode's vectors */
+#define IVT_AT           0x2600u
+#define STACK_B          0x2e00u
 #define HANDLER_32_BYTES 32u
-#define IDT_VECTORS   0x41u
-#define GATE_32       0x8e00u
-#define GATE_TASK     0x8500u
-#define TASK_32       0x0000890000000000ull
-#define DATA_64K      0x0000930000000000ull | 0xffff
-#define MODES         7u
-#define REAL          5u
+#define IDT_VECTORS      0x41u
+#define GATE_32          0x8e00u
+#define GATE_TASK        0x8500u
+#define TASK_32          0x0000890000000000ull
+#define DATA_64K         0x0000930000000000ull | 0xffff
+#define MODES            7u
+#define REAL             5u
 
 /* What modes.S reads and writes, by the numbers at its top. */
 struct modes {
@@ -33,9 +34,9 @@ struct modes {
     uint8_t faults[16][16];
     uint32_t task_results[2][16];
 };
-static_assert(offsetof(struct modes, idt64) == 40 && offsetof(struct modes, real_offset) == 72 && offsetof(struct modes, task_at) == 88 &&
-                  offsetof(struct modes, results) == 0x100 && offsetof(struct modes, faults) == 0x200 &&
-                  offsetof(struct modes, task_results) == 0x300,
+static_assert(offsetof(struct modes, idt64) == 40 && offsetof(struct modes, real_offset) == 72 &&
+                  offsetof(struct modes, task_at) == 88 && offsetof(struct modes, results) == 0x100 &&
+                  offsetof(struct modes, faults) == 0x200 && offsetof(struct modes, task_results) == 0x300,
               "modes.S");
 
 /* The 32-bit task state segment (SDM 3A, 8.2.1). */
@@ -44,7 +45,8 @@ struct task_32 {
 };
 static_assert(sizeof(struct task_32) == 104, "32-bit TSS");
 
-extern const uint8_t modes_start[], modes_end[], modes_handlers_32[], modes_handlers_16[], modes_real[], modes_long[], modes_task_b[];
+extern const uint8_t modes_start[], modes_end[], modes_handlers_32[], modes_handlers_16[], modes_real[],
+    modes_long[], modes_task_b[];
 
 static uint8_t *copy;
 static struct modes *modes;
@@ -163,19 +165,22 @@ static void tell_mode(unsigned n, const char *mode)
     uint32_t bridge = port_read(0xcfc, 4);
     uint64_t lme = n == 0 ? EFER_LME | EFER_LMA : 0;
     format(name, sizeof(name), "modes.%s", mode);
-    verdict(name, "cpuid %d efer %d port %d device %x %x %s", r[0] == id.ebx && r[1] == id.ecx && r[2] == id.edx,
-            (r[3] & (EFER_LME | EFER_LMA)) == lme, r[4] == bridge, r[5], r[6], r[7] == 0x600d ? "through" : "stopped");
+    verdict(name, "cpuid %d efer %d port %d device %x %x %s",
+            r[0] == id.ebx && r[1] == id.ecx && r[2] == id.edx, (r[3] & (EFER_LME | EFER_LMA)) == lme,
+            r[4] == bridge, r[5], r[6], r[7] == 0x600d ? "through" : "stopped");
     if (n == MODES - 1)
         return;
     const uint8_t *f = modes->faults[n];
     format(name, sizeof(name), "modes.%s.faults", mode);
-    verdict(name, "ud2 %x vmcall %x vmmcall %x div %x lldt %x cr5 %x clgi %x xsetbv %x", f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7]);
+    verdict(name, "ud2 %x vmcall %x vmmcall %x div %x lldt %x cr5 %x clgi %x xsetbv %x", f[0], f[1], f[2],
+            f[3], f[4], f[5], f[6], f[7]);
 }
 
 void test_modes(void)
 {
-    static const char *const names[MODES] = {"compatibility", "protected", "protected-paging-2", "protected-paging-3", "protected-16",
-                                             "real", "protected-again"};
+    static const char *const names[MODES] = {"compatibility",      "protected",    "protected-paging-2",
+                                             "protected-paging-3", "protected-16", "real",
+                                             "protected-again"};
     go(false);
     for (unsigned i = 0; i < MODES; i++)
         tell_mode(i, names[i]);
@@ -188,7 +193,10 @@ void test_tasks(void)
     go(true);
     for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
         const uint32_t *t = modes->task_results[i];
-        verdict(names[i], "ebx %x ts %x tr %x nested %x through %x; b: tr %x nested %x esp %x cr3 %s, called %x, by gate %x", t[0],
-                t[1] >> 3 & 1, t[2], t[3], t[4], t[5], t[6], t[7], i == 0 || t[8] == modes->cr3_32 ? "own" : "else", t[9], t[10]);
+        verdict(names[i],
+                "ebx %x ts %x tr %x nested %x through %x; b: tr %x nested %x esp %x cr3 %s, called %x, by "
+                "gate %x",
+                t[0], t[1] >> 3 & 1, t[2], t[3], t[4], t[5], t[6], t[7],
+                i == 0 || t[8] == modes->cr3_32 ? "own" : "else", t[9], t[10]);
     }
 }

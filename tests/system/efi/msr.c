@@ -42,7 +42,10 @@ static void tell(teller to, const char *name, uint32_t msr, uint64_t flip)
 {
     struct access a = change(msr, flip);
     to(name, "read %s, write %s, %s", outcome_text(a.read).s, outcome_text(a.write).s,
-       a.read.vector != EXCEPTION_NONE ? "-" : a.after == a.before ? "unchanged" : a.after == (a.before ^ flip) ? "as written" : "else");
+       a.read.vector != EXCEPTION_NONE ? "-"
+       : a.after == a.before           ? "unchanged"
+       : a.after == (a.before ^ flip)  ? "as written"
+                                       : "else");
 }
 
 static void tell_value(const char *name, uint32_t msr)

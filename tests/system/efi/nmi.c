@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Non-maskable interrupts of the guest's own: to itself, to another CPU at work and at rest, and while one is being handled. */
+/* Non-maskable interrupts of the guest's own: to itself, to another CPU at work and at rest, and while one is
+ * being handled. */
 #include "core/apic.h"
 #include "tests/system/efi/runtime.h"
 
-#define SELF_ROUNDS  100u
-#define WORK_ROUNDS  1000u
-#define EXIT_ROUNDS  200u /* an emulator's CPUs take turns, and this one's turns are short */
-#define REST_ROUNDS  500u
-#define STORM        2000u
+#define SELF_ROUNDS 100u
+#define WORK_ROUNDS 1000u
+#define EXIT_ROUNDS 200u /* an emulator's CPUs take turns, and this one's turns are short */
+#define REST_ROUNDS 500u
+#define STORM       2000u
 
 static bool count_nmi(struct test_cpu *cpu, struct frame *f)
 {
@@ -117,7 +118,8 @@ void test_nmi_other(void)
     for (unsigned i = 0; i < 100000 && other->nmis == after_storm; i++)
         relax();
     uint64_t came = other->nmis - before;
-    verdict("nmi.storm", "%s", came > 0 && came <= STORM ? "between one and all came" : "too few or too many");
+    verdict("nmi.storm", "%s",
+            came > 0 && came <= STORM ? "between one and all came" : "too few or too many");
     uint64_t quiet = other->nmis;
     apic_command(other->apic_id, ICR_MODE_NMI | ICR_ASSERT);
     verdict("nmi.after-the-storm", "%s", wait_for(&other->nmis, quiet + 1) ? "one" : "lost, or more");

@@ -85,9 +85,9 @@ struct test_cpu {
 
 extern struct test_cpu *test_cpus[CPUS_MAX];
 extern unsigned test_cpu_count;
-extern uint64_t low_memory;     /* physical */
-extern uint64_t device_page;    /* the test core's register page, or a page of RAM on the bare machine */
-extern bool device_is_trapped;  /* which of the two */
+extern uint64_t low_memory;         /* physical */
+extern uint64_t device_page;        /* the test core's register page, or a page of RAM on the bare machine */
+extern bool device_is_trapped;      /* which of the two */
 extern uint64_t block, block_bytes; /* the hypervisor's memory; 0: there is none */
 
 static inline struct test_cpu *me(void)
@@ -103,7 +103,8 @@ void machine_load_tables(struct test_cpu *cpu);
 uint64_t machine_cr3(void);
 uint64_t machine_directory(unsigned gigabyte); /* the page directory of one GiB, of 2 MiB pages */
 
-/* A page of 4 KiB at WINDOW + n * PAGE_SIZE shows `physical`; flags 0: nothing. Anyone may use it (ring 3). */
+/* A page of 4 KiB at WINDOW + n * PAGE_SIZE shows `physical`; flags 0: nothing. Anyone may use it (ring 3).
+ */
 #define WINDOW 0xc0000000ull
 void window_map(unsigned n, uint64_t physical, uint64_t flags);
 #define WINDOW_OPEN (PTE_PRESENT | PTE_WRITE | PTE_USER)
@@ -116,8 +117,8 @@ void *pages(unsigned count);
 /* CODE(name, "instructions"): a piece of code for try_code. */
 #define CODE(name, text)                                                                                     \
     extern const char name[];                                                                                \
-    __asm__(".pushsection .text\n\t.type " #name ", @function\n" #name ":\n\t" text                           \
-            "\n\tret\n\t.popsection")
+    __asm__(".pushsection .text\n\t.type " #name ", @function\n" #name ":\n\t" text "\n\tret\n\t."           \
+                                                                                    "popsection")
 
 /* Runs the code with these registers, and gives back what is in them afterwards; at privilege level 0, and 3.
  * `r` may be NULL. */
@@ -135,8 +136,8 @@ struct text outcome_text(struct outcome o);
 void apic_command(uint32_t apic_id, uint32_t command);
 void apic_end_of_interrupt(void);
 
-/* INIT and a start-up IPI; the CPU then runs `work` on its own stack for ever, or halts when it returns. False
- * when it did not come. */
+/* INIT and a start-up IPI; the CPU then runs `work` on its own stack for ever, or halts when it returns.
+ * False when it did not come. */
 bool cpu_start(struct test_cpu *cpu, void (*work)(struct test_cpu *cpu));
 void cpu_init_only(struct test_cpu *cpu);
 

@@ -58,13 +58,15 @@ static void tell_state(const char *name)
 {
     const struct start_record *s = &start_record;
     uint32_t page = (uint32_t)(low_memory + LOW_START);
-    verdict(name, "cs %s ds %x ss %x sp %x flags %x eax %x", s->cs == page >> 4 ? "vector" : "else", s->ds, s->ss, s->sp, s->flags & ~0x44u,
-            s->eax);
+    verdict(name, "cs %s ds %x ss %x sp %x flags %x eax %x", s->cs == page >> 4 ? "vector" : "else", s->ds,
+            s->ss, s->sp, s->flags & ~0x44u, s->eax);
     char more[48];
     format(more, sizeof(more), "%s-control", name);
     model(more, "cr0 %x cr2 %x cr3 %x cr4 %x efer %x", s->cr0, s->cr2, s->cr3, s->cr4, s->efer);
+    format(more, sizeof(more), "%s-edx", name);
+    model(more, "%s", s->edx == cpuid(1, 0).eax ? "signature" : "else");
     format(more, sizeof(more), "%s-other", name);
-    model(more, "edx %x dr6 %x dr7 %x gdt %x idt %x", s->edx, s->dr6, s->dr7, s->gdt_limit, s->idt_limit);
+    model(more, "dr6 %x dr7 %x gdt %x idt %x", s->dr6, s->dr7, s->gdt_limit, s->idt_limit);
 }
 
 static void storm(const char *name, void (*work)(struct test_cpu *))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Single steps and breakpoints on instructions that a hypervisor emulates: as many traps, at the same places. */
+/* Single steps and breakpoints on instructions that a hypervisor emulates: as many traps, at the same places.
+ */
 #include "lib/format.h"
 #include "tests/system/efi/device.h"
 #include "tests/system/efi/runtime.h"
@@ -56,7 +57,8 @@ static void tell(const char *name, const char *code, struct registers r)
     struct outcome o = try_code(code, &r);
     me()->hooks[EXCEPTION_DB] = NULL;
     for (unsigned i = 0; i < MIN(traps.count, (unsigned)TRAPS_MAX) && used < sizeof(text) - 1; i++)
-        used += format(text + used, sizeof(text) - used, " %x:%x", (unsigned)traps.rip[i], (unsigned)traps.dr6[i]);
+        used += format(text + used, sizeof(text) - used, " %x:%x", (unsigned)traps.rip[i],
+                       (unsigned)traps.dr6[i]);
     text[used] = 0;
     format(full, sizeof(full), "step.%s", name);
     verdict(full, "%s %u traps%s", outcome_text(o).s, traps.count, text);

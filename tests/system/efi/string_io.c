@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Port instructions, the string forms above all, on ports that a hypervisor looks at (the PCI configuration ports): what they move, and
- * where they stop at a fault. */
+/* Port instructions, the string forms above all, on ports that a hypervisor looks at (the PCI configuration
+ * ports): what they move, and where they stop at a fault. */
 #include "lib/format.h"
 #include "tests/system/efi/runtime.h"
 
@@ -65,8 +65,8 @@ static void tell_in(const char *name, const char *code, unsigned unit)
     for (unsigned i = 0; i < 16; i++)
         before += memory[i] != 0xcc;
     format(full, sizeof(full), "string-io.%s", name);
-    verdict(full, "%s rcx %llx rdi %lld right %u before %u", outcome_text(o).s, (unsigned long long)r.gpr[RCX],
-            (long long)(r.gpr[RDI] - place), right_bytes(16, unit), before);
+    verdict(full, "%s rcx %llx rdi %lld right %u before %u", outcome_text(o).s,
+            (unsigned long long)r.gpr[RCX], (long long)(r.gpr[RDI] - place), right_bytes(16, unit), before);
 }
 
 static void tell_out(const char *name, const char *code, uint64_t rounds)
@@ -97,8 +97,9 @@ static void tell_fault(const char *name, const char *code, uint64_t flags, bool 
     struct registers r = {.gpr = {[RDI] = place, [RSI] = place, [RCX] = 5, [RDX] = in ? DATA : ADDRESS}};
     struct outcome o = try_code(code, &r);
     format(full, sizeof(full), "string-io.%s", name);
-    verdict(full, "%s %llx rcx %llx rdi %lld rsi %lld at %lld", outcome_text(o).s, (unsigned long long)o.address, (unsigned long long)r.gpr[RCX],
-            (long long)(r.gpr[RDI] - place), (long long)(r.gpr[RSI] - place), (long long)o.offset);
+    verdict(full, "%s %llx rcx %llx rdi %lld rsi %lld at %lld", outcome_text(o).s,
+            (unsigned long long)o.address, (unsigned long long)r.gpr[RCX], (long long)(r.gpr[RDI] - place),
+            (long long)(r.gpr[RSI] - place), (long long)o.offset);
     window_map(0, 0, 0);
     window_map(1, 0, 0);
 }
@@ -143,7 +144,8 @@ void test_string_io(void)
     tell_fault("in-to-absent", rep_insl, 0, true);
     tell_fault("in-to-read-only", rep_insl, PTE_PRESENT, true);
     tell_fault("out-from-absent", rep_outsl, 0, false);
-    r = (struct registers){.gpr = {[RDI] = 0x123456789abcdef0, [RSI] = 0x123456789abcdef0, [RCX] = 1, [RDX] = DATA}};
+    r = (struct registers){
+        .gpr = {[RDI] = 0x123456789abcdef0, [RSI] = 0x123456789abcdef0, [RCX] = 1, [RDX] = DATA}};
     verdict("string-io.in-to-nowhere", "%s", outcome_text(try_code(rep_insl, &r)).s);
     r.gpr[RDX] = ADDRESS;
     verdict("string-io.out-from-nowhere", "%s", outcome_text(try_code(rep_outsl, &r)).s);

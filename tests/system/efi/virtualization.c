@@ -29,12 +29,14 @@ CODE(use_getsec, ".byte 0x0f, 0x37");
 static const struct {
     const char *name, *code;
 } instructions[] = {
-    {"vmcall", use_vmcall}, {"vmlaunch", use_vmlaunch}, {"vmresume", use_vmresume}, {"vmxoff", use_vmxoff},
-    {"vmfunc", use_vmfunc}, {"vmxon", use_vmxon}, {"vmclear", use_vmclear}, {"vmptrld", use_vmptrld},
-    {"vmptrst", use_vmptrst}, {"vmread", use_vmread}, {"vmwrite", use_vmwrite}, {"invept", use_invept},
-    {"invvpid", use_invvpid}, {"vmrun", use_vmrun}, {"vmmcall", use_vmmcall}, {"vmload", use_vmload},
-    {"vmsave", use_vmsave}, {"stgi", use_stgi}, {"clgi", use_clgi}, {"skinit", use_skinit},
-    {"invlpga", use_invlpga}, {"getsec", use_getsec},
+    {"vmcall", use_vmcall},   {"vmlaunch", use_vmlaunch}, {"vmresume", use_vmresume},
+    {"vmxoff", use_vmxoff},   {"vmfunc", use_vmfunc},     {"vmxon", use_vmxon},
+    {"vmclear", use_vmclear}, {"vmptrld", use_vmptrld},   {"vmptrst", use_vmptrst},
+    {"vmread", use_vmread},   {"vmwrite", use_vmwrite},   {"invept", use_invept},
+    {"invvpid", use_invvpid}, {"vmrun", use_vmrun},       {"vmmcall", use_vmmcall},
+    {"vmload", use_vmload},   {"vmsave", use_vmsave},     {"stgi", use_stgi},
+    {"clgi", use_clgi},       {"skinit", use_skinit},     {"invlpga", use_invlpga},
+    {"getsec", use_getsec},
 };
 
 static void tell(const char *name, const char *ring, struct outcome o)
