@@ -4,6 +4,7 @@
 #include "guest/cpuid.h"
 
 #include "guest/exit.h"
+#include "guest/walk.h"
 #include "include/hypercall.h"
 #include "lib/decode.h"
 #include "lib/strings.h"
@@ -24,6 +25,7 @@
 #define STRUCTURED_ECX_OSPKE    BIT(4)
 #define AMD_ECX_SVM             BIT(2)
 #define AMD_ECX_SKINIT          BIT(12)
+#define EXTENDED_EDX_SYSCALL    BIT(11)
 #define AMD_8_EBX_INVLPGB                                                                                    \
     BIT(3) /* undefined in a guest unless the hypervisor shares its address-space IDs                        \
             */
@@ -74,6 +76,9 @@ static struct cpuid answer(const struct vcpu *vcpu, uint32_t leaf, uint32_t subl
         break;
     case LEAF_AMD_FEATURES:
         r.ecx &= ~(uint32_t)(AMD_ECX_SVM | AMD_ECX_SKINIT);
+        if (!cpu_is_amd()) /* Intel's have SYSCALL in 64-bit mode alone, and that is the mode in here */
+            replace(&r.edx, EXTENDED_EDX_SYSCALL,
+                    (r.edx & EXTENDED_EDX_SYSCALL) && walk_decode_mode(vcpu) == DECODE_64);
         break;
     case LEAF_AMD_SIZES:
         r.ebx &= ~(uint32_t)AMD_8_EBX_INVLPGB;
