@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian from an encrypted disk on the PIIX3's IDE: firmware, GRUB and Linux's ata_piix under Shoji; judged from outside like NVMe."""
+import hashlib
 import json
+import os
+import re
 
 from testbed import luks
-from testbed.disk import ROOT_FIRST, SERIAL, encrypted_disk
+from testbed.disk import ROOT_FIRST, SERIAL, encrypted_disk, policy
 from test_boot import BOOT_TIMEOUT, boot, judge_root
 
+GRUB_CONFIG = "/EFI/debian/grub.cfg"
+CONSOLE = "console=ttyS0"
 MARKER = "shoji-marker-never-on-an-ide-disk-2d81c4"
 FIO = "fio --name=file --filename=/root/fio --verify=crc32c --verify_fatal=1 --ioengine=libaio --output-format=terse"
 FIO_JOBS = [
@@ -39,5 +44,45 @@ def test_debian_boots_from_ide_and_the_disk_holds_ciphertext_only(folder, start)
     assert machine.shell("cat /root/marker") == MARKER + "\n"
     machine.power_off()
 
+    assert not disk.contains(MARKER.encode())
+    judge_root(disk, folder, "/root/marker", MARKER + "\n")
+
+
+def test_other_drives_of_the_controller_and_discard(folder, start):
+    """A plain disk beside the volume's, and a CD: passed, with every table of the bus master checked; TRIM by the policy."""
+    plain, disc = folder / "plain.img", folder / "disc.img"
+    plain.write_bytes(os.urandom(16 << 20))
+    disc.write_bytes(os.urandom(4 << 20))
+    disk = encrypted_disk(folder / "disk.img", policy(volume_extra="discard = yes\n"))
+    machine = boot(start, disk, cpus=2, storage="ide", extra=[
+        "-drive", f"if=none,id=disk1,format=raw,cache=unsafe,file={plain}", "-device", "ide-hd,bus=ide.0,unit=1,drive=disk1",
+        "-drive", f"if=none,id=disc,format=raw,readonly=on,media=cdrom,file={disc}", "-device", "ide-cd,bus=ide.1,unit=0,drive=disc"])
+    for device, image in (("/dev/sdb", plain), ("/dev/sr0", disc)):
+        machine.shell("modprobe sr_mod")
+        digest = hashlib.sha256(image.read_bytes()).hexdigest()
+        assert machine.shell(f"sha256sum {device}", timeout=300).split()[0] == digest
+    machine.shell("dd if=/dev/sr0 of=/dev/sdb bs=1M count=4 seek=8 oflag=direct; sync")
+    machine.shell("dd if=/dev/urandom of=/root/hole bs=1M count=32; sync; rm /root/hole; sync")
+    assert int(re.search(r"\((\d+) bytes\)", machine.shell("fstrim -v /", timeout=300))[1]) > 32 << 20
+    machine.shell(f"echo {MARKER} > /root/marker; sync")
+    messages = machine.shell("dmesg")
+    assert "I/O error" not in messages and "exception Emask" not in messages
+    machine.power_off()
+    assert plain.read_bytes()[8 << 20:12 << 20] == disc.read_bytes()
+    assert not disk.contains(MARKER.encode())
+    judge_root(disk, folder, "/root/marker", MARKER + "\n")
+
+
+def test_linux_without_dma(folder, start):
+    """Everything through the data register: READ and WRITE MULTIPLE by REP INSW and OUTSW."""
+    disk = encrypted_disk(folder / "disk.img")
+    disk.put(GRUB_CONFIG, disk.get(GRUB_CONFIG).decode().replace(CONSOLE, f"{CONSOLE} libata.dma=0"))
+    machine = boot(start, disk, cpus=1, storage="ide")
+    assert "configured for PIO" in machine.shell("dmesg")
+    machine.shell(f"{FIO} --rw=randwrite --bsrange=512-64k --iodepth=4 --direct=1 --size=2M", timeout=900)
+    machine.shell(f"echo {MARKER} > /root/marker; sync")
+    messages = machine.shell("dmesg")
+    assert "I/O error" not in messages and "exception Emask" not in messages
+    machine.power_off()
     assert not disk.contains(MARKER.encode())
     judge_root(disk, folder, "/root/marker", MARKER + "\n")

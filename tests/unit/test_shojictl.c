@@ -216,7 +216,7 @@ static void test_status_text(void **state)
         "32.0 MiB reserved, 20.5 MiB of it unused",
         "blocked: 3 ",
         "Volume root: active\n",
-        "serial shoji\"\\., at PCI 0000:00:03.1, namespace 1",
+        "serial shoji\"\\., at PCI 0000:00:03.1, unit 1",
         "blocks 2048 to 1050623 of 512 bytes (512.0 MiB)",
         "key of 512 bits, sectors of 512 bytes",
         "00112233-4455-6677-8899-aabbccddeeff",

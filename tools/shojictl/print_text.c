@@ -36,7 +36,7 @@ static void print_volume(FILE *to, const struct status_volume *v)
     fprintf(to, ": %s\n", v->active ? "active" : "not active (its disk's controller is not enabled)");
     fputs("  disk:    serial ", to);
     print_name(to, v->disk_serial);
-    fprintf(to, ", at PCI %s, namespace %u\n", pci, v->namespace_id);
+    fprintf(to, ", at PCI %s, unit %u\n", pci, v->namespace_id);
     if (v->lba_count)
         fprintf(to, "  range:   blocks %llu to %llu of %u bytes (%s)\n", (unsigned long long)v->first_lba,
                 (unsigned long long)(v->first_lba + v->lba_count - 1), v->block_bytes, size);
