@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TASK    0x1f0u
-#define CONTROL 0x3f6u
+#define TASK    (fake_ide_native ? FAKE_IDE_NATIVE_TASK : 0x1f0u)
+#define CONTROL (fake_ide_native ? FAKE_IDE_NATIVE_CONTROL + 2u : 0x3f6u)
 #define IDLE    (STATUS_READY | STATUS_SEEK)
 #define SECTOR  512u
 #define SECTORS (FAKE_IDE_DISK_BYTES / SECTOR)
 
 struct fake_ide ide;
+bool fake_ide_native;
 
 static struct fake_ide_drive *drive(void)
 {
@@ -52,6 +53,10 @@ static void make_identify(struct fake_ide_drive *d)
     ata_set_word(d->data, 100, SECTORS);
     ata_set_word(d->data, 105, 64);
     ata_set_word(d->data, 128, 0x29);
+    if (d->sector_bytes) {
+        ata_set_word(d->data, 106, 0x5000);
+        ata_set_word(d->data, 117, (uint16_t)(d->sector_bytes / 2));
+    }
     ata_set_word(d->data, 255, 0xa5);
     uint8_t sum = 0;
     for (unsigned i = 0; i < SECTOR - 1; i++)
@@ -79,7 +84,7 @@ static void next_block(struct fake_ide_drive *d)
         finish(d, ERROR_NO_ID);
         return;
     }
-    if (!d->writes && d->opcode != ATA_IDENTIFY)
+    if (!d->writes && d->opcode != ATA_IDENTIFY && d->opcode != ATA_SMART)
         for (uint32_t i = 0; i < d->block; i++)
             if (!move_sector(d, d->lba + i, d->data + i * SECTOR, false)) {
                 finish(d, ERROR_NO_ID);
@@ -235,7 +240,7 @@ static void command(uint8_t opcode)
             start_data(d, &operations[i]);
             return;
         }
-    if (opcode == ATA_IDENTIFY) {
+    if (opcode == ATA_IDENTIFY || opcode == ATA_SMART) {
         make_identify(d);
         d->left = 1;
         d->writes = false;
@@ -339,7 +344,7 @@ static uint32_t in(uint16_t port, unsigned bytes)
     if (port == TASK + IDE_STATUS)
         ide.interrupt = false;
     if (port == TASK + IDE_STATUS || port == CONTROL)
-        return d->status;
+        return d->absent ? 0 : d->status;
     if (port == TASK + IDE_ERROR)
         return d->error;
     if (port > TASK && port < TASK + 8)
@@ -356,13 +361,15 @@ static void put(unsigned offset, uint32_t value)
     memcpy(fake.config + offset, &value, sizeof(value));
 }
 
+/* What BARs can hold: ports, aligned to their size. */
 static void configured(void)
 {
-    uint32_t bar;
-    memcpy(&bar, fake.config + 0x20, sizeof(bar));
-    put(0x20, (bar & 0xfff0) | 1);
-    for (unsigned offset = 0x10; offset < 0x20; offset += 4)
-        put(offset, 0);
+    const uint32_t sizes[] = {fake_ide_native ? 8 : 0, fake_ide_native ? 4 : 0, 0, 0, 16};
+    for (unsigned i = 0; i < ARRAY_COUNT(sizes); i++) {
+        uint32_t bar;
+        memcpy(&bar, fake.config + 0x10 + 4 * i, sizeof(bar));
+        put(0x10 + 4 * i, sizes[i] ? (bar & 0xffff & -sizes[i]) | 1 : 0);
+    }
 }
 
 void fake_ide_reset(void)
@@ -380,7 +387,11 @@ void fake_ide_reset(void)
     fake.device = (struct fake_device){.in = in, .out = out, .configured = configured};
     put(0x00, 0x70108086);
     put(0x04, 0x02900005); /* with a list of capabilities, which is not shown */
-    put(0x08, 0x01018000);
+    put(0x08, fake_ide_native ? 0x01018100 : 0x01018000);
+    if (fake_ide_native) {
+        put(0x10, FAKE_IDE_NATIVE_TASK | 1);
+        put(0x14, FAKE_IDE_NATIVE_CONTROL | 1);
+    }
     put(0x20, FAKE_IDE_MASTER | 1);
     put(0x24, 0xfebf0000); /* another way to the registers, which is not shown */
     put(0x34, 0x70);

@@ -10,9 +10,14 @@
 #define FAKE_IDE_SERIAL     "FAKE-0001"
 #define FAKE_IDE_MASTER     0xc040u
 #define FAKE_IDE_MULTIPLE   16u
+/* Where the first channel is in native mode. */
+#define FAKE_IDE_NATIVE_TASK    0xc010u
+#define FAKE_IDE_NATIVE_CONTROL 0xc020u
 
 struct fake_ide_drive {
     uint8_t *disk;
+    bool absent;
+    uint32_t sector_bytes; /* 0: 512 */
     uint8_t status, error, multiple;
     uint8_t now[8], before[8]; /* registers, and what they held before */
     /* The command: sectors yet to be moved, of those the ones in a block; where in the block. */
@@ -38,6 +43,9 @@ struct fake_ide {
     unsigned bad_data;    /* words at the data register that nobody asked for */
 };
 extern struct fake_ide ide;
+
+/* Set before the reset: the first channel is at ports that its BARs name. */
+extern bool fake_ide_native;
 
 void fake_ide_reset(void);
 void fake_ide_free(void);

@@ -3,10 +3,11 @@
 #ifndef SHOJI_TESTS_GUEST_IDE_H
 #define SHOJI_TESTS_GUEST_IDE_H
 
-#include "lib/base.h"
+#include "tests/unit/support/fake_ide.h"
 
-#define GUEST_TASK    0x1f0u
-#define GUEST_CONTROL 0x3f6u
+/* Of the first channel. */
+#define GUEST_TASK    (fake_ide_native ? FAKE_IDE_NATIVE_TASK : 0x1f0u)
+#define GUEST_CONTROL (fake_ide_native ? FAKE_IDE_NATIVE_CONTROL + 2u : 0x3f6u)
 #define GUEST_MASTER  0xc040u
 #define GUEST_TABLE   0x200000ull
 
