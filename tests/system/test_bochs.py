@@ -12,7 +12,7 @@ from test_boot import MARKER, judge_root
 from test_efi import check
 
 pytestmark = pytest.mark.bochs
-BOOT_TIMEOUT = 420
+BOOT_TIMEOUT = 600
 POWER_OFF = "sync; mount -o remount,ro / && poweroff -f\n"
 
 
@@ -29,7 +29,8 @@ def boot_cloud(disk, folder, **options):
     return machine
 
 
-@pytest.mark.parametrize("model,cpus", [(MODELS[0], 2), (MODELS[1], 2), (MODELS[0], 1), (MODELS[1], 1)])
+# Together with the EFI tests below: both models with one CPU and with two.
+@pytest.mark.parametrize("model,cpus", [(MODELS[1], 2), (MODELS[0], 1)])
 def test_cloud_kernel_from_an_encrypted_ide_disk(folder, model, cpus):
     disk = encrypted_cloud_disk(folder / "disk.img")
     with boot_cloud(disk, folder / "machine", model=model, cpus=cpus) as machine:
