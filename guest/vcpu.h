@@ -90,8 +90,8 @@ struct vcpu_segment {
 };
 
 uint64_t vcpu_cr(const struct vcpu *vcpu, enum control_register cr); /* as the guest sees it */
-void vcpu_set_cr2(struct vcpu *vcpu, uint64_t address); /* for a page fault that is raised */
-uint64_t vcpu_efer(const struct vcpu *vcpu); /* as the guest sees it */
+void vcpu_set_cr2(struct vcpu *vcpu, uint64_t address);              /* for a page fault that is raised */
+uint64_t vcpu_efer(const struct vcpu *vcpu);                         /* as the guest sees it */
 void vcpu_set_efer(struct vcpu *vcpu, uint64_t efer);
 unsigned vcpu_cpl(const struct vcpu *vcpu);
 struct vcpu_segment vcpu_segment(const struct vcpu *vcpu,
