@@ -125,7 +125,7 @@ static void any_command(struct reader *in)
 
 static void any_register(struct reader *in)
 {
-    static const uint16_t bases[] = {GUEST_TASK, GUEST_TASK, GUEST_CONTROL, GUEST_MASTER, 0x170, 0x376};
+    const uint16_t bases[] = {GUEST_TASK, GUEST_TASK, GUEST_CONTROL, GUEST_MASTER, 0x170, 0x376};
     static const uint8_t widths[] = {1, 1, 2, 4};
     uint8_t kind = reader_u8(in), where = reader_u8(in);
     uint16_t port = (uint16_t)(bases[where % ARRAY_COUNT(bases)] + kind % 16);
