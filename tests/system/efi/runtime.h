@@ -118,7 +118,7 @@ void *pages(unsigned count);
 #define CODE(name, text)                                                                                     \
     extern const char name[];                                                                                \
     __asm__(".pushsection .text\n\t.type " #name ", @function\n" #name ":\n\t" text "\n\tret\n\t."           \
-                                                                                    "popsection")
+            "popsection")
 
 /* Runs the code with these registers, and gives back what is in them afterwards; at privilege level 0, and 3.
  * `r` may be NULL. */
