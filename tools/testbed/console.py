@@ -83,7 +83,7 @@ class Console:
         self.send("stty -echo cols 300; PS1=; PS2=; bind 'set enable-bracketed-paste off' 2>/dev/null; dmesg -n 1; echo rea''dy\n")
         self.expect(r"^ready\n", 60)
         # The prompt may come before the ESP, where shojictl lies, is mounted.
-        self.shell("for turn in $(seq 300); do mountpoint -q /boot/efi && break; sleep 0.2; done", timeout=180)
+        self.shell("for turn in $(seq 300); do grep -q ' /boot/efi ' /proc/mounts && break; sleep 0.2; done", timeout=180)
 
     def shell(self, command, timeout=120, check=True):
         """Runs a command in the guest; returns its output. With check, a non-zero exit status raises; else (status, output)."""
