@@ -13,10 +13,6 @@ from testbed.machine import Machine  # noqa: E402
 from testbed.tools import BUILD  # noqa: E402
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "bochs: runs in Bochs; tools/run_system.py runs these beside the others")
-
-
 @pytest.fixture
 def folder(request):
     """build/system/<test>: logs stay, disk images only after a failure."""

@@ -11,7 +11,6 @@ from testbed.disk import ROOT_FIRST
 from test_boot import MARKER, judge_root
 from test_efi import check
 
-pytestmark = pytest.mark.bochs
 BOOT_TIMEOUT = 600
 POWER_OFF = "sync; mount -o remount,ro / && poweroff -f\n"
 
