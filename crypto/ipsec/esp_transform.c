@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ESP's ciphers by libcrypto's EVP: keys are set once, each packet brings its IV. */
+#include "crypto/ipsec/esp_transform.h"
+#include "lib/strings.h"
+#include <openssl/core_names.h>
+
+/* Transform IDs (RFC 7296 section 3.3.2, RFC 7634) */
+#define ENCR_AES_CBC           12
+#define ENCR_AES_GCM_16        20
+#define ENCR_CHACHA20_POLY1305 28
+
+#define AEAD_NONCE_BYTES 12 /* salt and IV */
+#define AEAD_AAD_MAX     12
+#define AEAD_ALIGNMENT   4 /* of what ends in pad length and next header (RFC 4303 section 2.4) */
+#define HIGH_BYTES       4 /* of an extended sequence number */
+#define ICV_BYTES_MAX    64
+
+struct esp_method {
+    bool (*seal)(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp, uint64_t sequence);
+    bool (*open)(struct esp_transform *t, uint8_t *esp, size_t text, uint64_t sequence);
+};
+
+static void put_be32(uint8_t *to, uint32_t value)
+{
+    value = __builtin_bswap32(value);
+    memcpy(to, &value, sizeof(value));
+}
+
+static void put_be64(uint8_t *to, uint64_t value)
+{
+    value = __builtin_bswap64(value);
+    memcpy(to, &value, sizeof(value));
+}
+
+/* ---- AEAD ---- */
+
+/* SPI and sequence number; with ESN its high half stands between (RFC 4106 section 5). Returns the size. */
+static int aead_aad(const struct esp_transform *t, const uint8_t *esp, uint64_t sequence,
+                    uint8_t aad[AEAD_AAD_MAX])
+{
+    memcpy(aad, esp, ESP_HEADER_BYTES);
+    if (!t->esn)
+        return ESP_HEADER_BYTES;
+    put_be64(aad + 4, sequence);
+    return AEAD_AAD_MAX;
+}
+
+/* Nonce and AAD of this packet, in one of the two directions. */
+static bool aead_begin(struct esp_transform *t, const uint8_t *esp, uint64_t sequence)
+{
+    uint8_t nonce[AEAD_NONCE_BYTES], aad[AEAD_AAD_MAX];
+    int aad_size = aead_aad(t, esp, sequence, aad), n;
+    memcpy(nonce, t->salt, SALT_BYTES_MAX);
+    memcpy(nonce + SALT_BYTES_MAX, esp + ESP_HEADER_BYTES, AEAD_NONCE_BYTES - SALT_BYTES_MAX);
+    return EVP_CipherInit_ex(t->cipher, NULL, NULL, NULL, nonce, -1) == 1 &&
+           EVP_CipherUpdate(t->cipher, NULL, &n, aad, aad_size) == 1;
+}
+
+static bool encrypt_plain(struct esp_transform *t, const struct esp_plain *plain, uint8_t *out)
+{
+    int n;
+    if (plain->blocks_size > 0 &&
+        EVP_EncryptUpdate(t->cipher, out, &n, plain->blocks, (int)plain->blocks_size) != 1)
+        return false;
+    return EVP_EncryptUpdate(t->cipher, out + plain->blocks_size, &n, plain->rest, (int)plain->rest_size) ==
+           1;
+}
+
+/* The IV is the sequence number, which never comes twice under one key (RFC 4106 section 3.1). */
+static bool aead_seal(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp, uint64_t sequence)
+{
+    uint8_t *text = esp + ESP_HEADER_BYTES + t->iv_bytes;
+    uint8_t *icv = text + plain->blocks_size + plain->rest_size;
+    int n;
+    put_be64(esp + ESP_HEADER_BYTES, sequence);
+    return aead_begin(t, esp, sequence) && encrypt_plain(t, plain, text) &&
+           EVP_EncryptFinal_ex(t->cipher, icv, &n) == 1 &&
+           EVP_CIPHER_CTX_ctrl(t->cipher, EVP_CTRL_AEAD_GET_TAG, t->icv_bytes, icv) == 1;
+}
+
+static bool aead_open(struct esp_transform *t, uint8_t *esp, size_t text_size, uint64_t sequence)
+{
+    uint8_t *text = esp + ESP_HEADER_BYTES + t->iv_bytes, *icv = text + text_size;
+    int n;
+    return aead_begin(t, esp, sequence) &&
+           EVP_CIPHER_CTX_ctrl(t->cipher, EVP_CTRL_AEAD_SET_TAG, t->icv_bytes, icv) == 1 &&
+           EVP_DecryptUpdate(t->cipher, text, &n, text, (int)text_size) == 1 &&
+           EVP_DecryptFinal_ex(t->cipher, text + text_size, &n) == 1;
+}
+
+static const struct esp_method aead_method = {.seal = aead_seal, .open = aead_open};
+
+/* ---- AES-CBC with HMAC ---- */
+
+/* Over everything from the SPI to the text's end, then the high half of the sequence number, which is not
+ * sent (RFC 4303 section 2.2.1). */
+static bool hmac_icv(struct esp_transform *t, const uint8_t *esp, size_t size, uint64_t sequence,
+                     uint8_t out[ICV_BYTES_MAX])
+{
+    uint8_t high[HIGH_BYTES];
+    size_t n;
+    put_be32(high, (uint32_t)(sequence >> 32));
+    return EVP_MAC_init(t->mac, NULL, 0, NULL) == 1 && EVP_MAC_update(t->mac, esp, size) == 1 &&
+           (!t->esn || EVP_MAC_update(t->mac, high, sizeof(high)) == 1) &&
+           EVP_MAC_final(t->mac, out, &n, ICV_BYTES_MAX) == 1 && n >= t->icv_bytes;
+}
+
+/* The IV must be unpredictable (RFC 3602 section 3): it is the sequence number encrypted under the same key
+ * (SP 800-38A appendix C), that is, the first block of a chain that starts at zero. */
+static bool cbc_seal(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp, uint64_t sequence)
+{
+    static const uint8_t zero[ESP_BLOCK_MAX];
+    uint8_t nonce[ESP_BLOCK_MAX] = {0}, icv[ICV_BYTES_MAX];
+    uint8_t *iv = esp + ESP_HEADER_BYTES, *text = iv + t->iv_bytes;
+    size_t text_size = plain->blocks_size + plain->rest_size;
+    size_t covered = (size_t)(text - esp) + text_size;
+    int n;
+    put_be64(nonce, sequence);
+    if (EVP_CipherInit_ex(t->cipher, NULL, NULL, NULL, zero, -1) != 1 ||
+        EVP_EncryptUpdate(t->cipher, iv, &n, nonce, sizeof(nonce)) != 1 || !encrypt_plain(t, plain, text) ||
+        !hmac_icv(t, esp, covered, sequence, icv))
+        return false;
+    memcpy(text + text_size, icv, t->icv_bytes);
+    return true;
+}
+
+static bool cbc_open(struct esp_transform *t, uint8_t *esp, size_t text_size, uint64_t sequence)
+{
+    uint8_t *iv = esp + ESP_HEADER_BYTES, *text = iv + t->iv_bytes;
+    uint8_t expected[ICV_BYTES_MAX];
+    int n;
+    if (!hmac_icv(t, esp, (size_t)(text - esp) + text_size, sequence, expected) ||
+        !equal_constant_time(expected, text + text_size, t->icv_bytes))
+        return false;
+    return EVP_CipherInit_ex(t->cipher, NULL, NULL, NULL, iv, -1) == 1 &&
+           EVP_DecryptUpdate(t->cipher, text, &n, text, (int)text_size) == 1;
+}
+
+static const struct esp_method cbc_method = {.seal = cbc_seal, .open = cbc_open};
+
+/* ---- Both ---- */
+
+static const struct {
+    uint16_t id, key_bits;
+    const EVP_CIPHER *(*evp)(void);
+    const struct esp_method *method;
+} ciphers[] = {
+    {ENCR_AES_GCM_16, 128, EVP_aes_128_gcm, &aead_method},
+    {ENCR_AES_GCM_16, 256, EVP_aes_256_gcm, &aead_method},
+    {ENCR_CHACHA20_POLY1305, 0, EVP_chacha20_poly1305, &aead_method},
+    {ENCR_AES_CBC, 128, EVP_aes_128_cbc, &cbc_method},
+    {ENCR_AES_CBC, 256, EVP_aes_256_cbc, &cbc_method},
+};
+
+static bool set_cipher_key(struct esp_transform *t, const struct cipher *cipher, const uint8_t *key,
+                           enum esp_direction direction)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(ciphers); i++) {
+        if (ciphers[i].id != cipher->id || ciphers[i].key_bits != cipher->key_bits)
+            continue;
+        t->method = ciphers[i].method;
+        t->cipher = EVP_CIPHER_CTX_new();
+        return t->cipher &&
+               EVP_CipherInit_ex(t->cipher, ciphers[i].evp(), NULL, key, NULL, direction == ESP_OUT) == 1 &&
+               (cipher->icv_bytes > 0 || EVP_CIPHER_CTX_set_padding(t->cipher, 0) == 1);
+    }
+    return false;
+}
+
+static bool set_integrity_key(struct esp_transform *t, const struct integrity *integrity, const uint8_t *key)
+{
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    t->mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
+    EVP_MAC_free(hmac); /* the context keeps its own reference */
+    char digest[32];
+    if (!t->mac || !copy_string(digest, sizeof(digest), integrity->digest))
+        return false;
+    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                               OSSL_PARAM_construct_end()};
+    return EVP_MAC_init(t->mac, key, integrity->key_bytes, parameters) == 1;
+}
+
+bool esp_transform_init(struct esp_transform *t, const struct child_parameters *child,
+                        enum esp_direction direction)
+{
+    const struct cipher *cipher = child->cipher;
+    const struct child_keys *keys = direction == ESP_OUT ? &child->out : &child->in;
+    bool aead = cipher->icv_bytes > 0;
+    *t = (struct esp_transform){.iv_bytes = cipher->iv_bytes, .esn = child->esn};
+    if (aead != !child->integrity || (aead && cipher->salt_bytes != SALT_BYTES_MAX))
+        return false;
+    t->icv_bytes = aead ? cipher->icv_bytes : child->integrity->icv_bytes;
+    t->alignment = aead ? AEAD_ALIGNMENT : cipher->block_bytes;
+    if (aead)
+        memcpy(t->salt, keys->cipher + cipher->key_bytes, SALT_BYTES_MAX);
+    if (set_cipher_key(t, cipher, keys->cipher, direction) &&
+        (aead || set_integrity_key(t, child->integrity, keys->integrity)))
+        return true;
+    esp_transform_end(t);
+    return false;
+}
+
+void esp_transform_end(struct esp_transform *t)
+{
+    EVP_CIPHER_CTX_free(t->cipher); /* both wipe their keys */
+    EVP_MAC_CTX_free(t->mac);
+    wipe(t, sizeof(*t));
+}
+
+bool esp_transform_seal(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp,
+                        uint64_t sequence)
+{
+    return t->method->seal(t, plain, esp, sequence);
+}
+
+bool esp_transform_open(struct esp_transform *t, uint8_t *esp, size_t text, uint64_t sequence)
+{
+    return t->method->open(t, esp, text, sequence);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cryptography of one direction of an ESP SA: AEAD (RFC 4106, RFC 7634), or AES-CBC with HMAC-SHA-2 (RFC
+ * 3602, RFC 4868). */
+#ifndef SHOJI_CRYPTO_IPSEC_ESP_TRANSFORM_H
+#define SHOJI_CRYPTO_IPSEC_ESP_TRANSFORM_H
+
+#include "crypto/ipsec/child.h"
+#include <openssl/evp.h>
+
+#define ESP_HEADER_BYTES 8 /* SPI and the low half of the sequence number */
+#define ESP_BLOCK_MAX    16
+#define SALT_BYTES_MAX   4
+
+struct esp_method;
+
+/* Holds expanded keys: wiped by esp_transform_end. */
+struct esp_transform {
+    const struct esp_method *method;
+    EVP_CIPHER_CTX *cipher;
+    EVP_MAC_CTX *mac; /* NULL with an AEAD */
+    uint8_t salt[SALT_BYTES_MAX];
+    uint8_t iv_bytes, icv_bytes;
+    uint8_t alignment; /* of the ciphertext */
+    bool esn;
+};
+
+/* What is sealed, in two parts, so that the trailer need not stand behind the packet: first whole blocks,
+ * then the rest. */
+struct esp_plain {
+    const uint8_t *blocks;
+    size_t blocks_size; /* a multiple of ESP_BLOCK_MAX */
+    uint8_t rest[3 * ESP_BLOCK_MAX];
+    size_t rest_size;
+};
+
+enum esp_direction { ESP_OUT, ESP_IN };
+
+/* False when libcrypto has no memory or not the cipher. */
+bool esp_transform_init(struct esp_transform *t, const struct child_parameters *child,
+                        enum esp_direction direction) must_check;
+void esp_transform_end(struct esp_transform *t);
+
+/* `esp` has its header written and room for IV, text and ICV, which are written here. plain->blocks is
+ * elsewhere, or already where its ciphertext will be. */
+bool esp_transform_seal(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp,
+                        uint64_t sequence) must_check;
+
+/* Checks the ICV and decrypts `text` bytes in place; false when the ICV does not hold. What then stands in
+ * the packet is of no use. */
+bool esp_transform_open(struct esp_transform *t, uint8_t *esp, size_t text, uint64_t sequence) must_check;
+
+#endif

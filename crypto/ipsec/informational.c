@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* INFORMATIONAL exchanges (RFC 7296 section 1.4): deletion from either end, liveness, AUTH_LIFETIME (RFC
+ * 4478), return routability (RFC 4555 section 3.7). */
+#include "crypto/ipsec/connection.h"
+#include "lib/format.h"
+#include "lib/strings.h"
+
+#define COOKIE2_MIN 8
+#define COOKIE2_MAX 64
+
+struct error_words error_words(uint16_t notify)
+{
+    static const struct {
+        uint16_t type;
+        const char *words;
+    } errors[] = {
+        {NOTIFY_UNSUPPORTED_CRITICAL, "it does not know a critical payload (UNSUPPORTED_CRITICAL_PAYLOAD)"},
+        {NOTIFY_INVALID_MAJOR_VERSION, "it speaks another version of IKE (INVALID_MAJOR_VERSION)"},
+        {NOTIFY_INVALID_MESSAGE_ID, "it did not expect our message (INVALID_MESSAGE_ID)"},
+        {NOTIFY_SINGLE_PAIR_REQUIRED, "it takes one pair of addresses only (SINGLE_PAIR_REQUIRED)"},
+        {NOTIFY_INVALID_SELECTORS, "a packet was outside the traffic selectors (INVALID_SELECTORS)"},
+        {NOTIFY_INVALID_SYNTAX, "it calls our message malformed (INVALID_SYNTAX)"},
+        {NOTIFY_NO_PROPOSAL_CHOSEN, "it accepts none of our proposals (NO_PROPOSAL_CHOSEN)"},
+        {NOTIFY_INVALID_KE, "it wants another group (INVALID_KE_PAYLOAD)"},
+        {NOTIFY_AUTHENTICATION_FAILED,
+         "our identity, key or certificate is not accepted (AUTHENTICATION_FAILED); compare identities and "
+         "secrets on both ends"},
+        {NOTIFY_NO_ADDITIONAL_SAS, "it opens no more SAs (NO_ADDITIONAL_SAS)"},
+        {NOTIFY_INTERNAL_ADDRESS_FAILURE,
+         "it has no inner address left for us (INTERNAL_ADDRESS_FAILURE); look at its pool"},
+        {NOTIFY_FAILED_CP_REQUIRED, "it wants us to ask for an inner address (FAILED_CP_REQUIRED)"},
+        {NOTIFY_TS_UNACCEPTABLE,
+         "it accepts none of our traffic selectors (TS_UNACCEPTABLE); make the subnets of both ends agree"},
+        {NOTIFY_UNACCEPTABLE_ADDRESSES, "it does not accept our new address (UNACCEPTABLE_ADDRESSES)"},
+        {NOTIFY_UNEXPECTED_NAT, "it did not expect a NAT (UNEXPECTED_NAT_DETECTED)"},
+        {NOTIFY_TEMPORARY_FAILURE, "not now (TEMPORARY_FAILURE)"},
+        {NOTIFY_CHILD_SA_NOT_FOUND, "it does not know that CHILD SA (CHILD_SA_NOT_FOUND)"},
+    };
+    struct error_words out;
+    format(out.text, sizeof(out.text), "with error %u, which is not known here", notify);
+    for (unsigned i = 0; i < ARRAY_COUNT(errors); i++)
+        if (errors[i].type == notify)
+            (void)copy_string(out.text, sizeof(out.text), errors[i].words);
+    return out;
+}
+
+void take_auth_lifetime(struct ike_sa *sa, const struct payload_list *list)
+{
+    struct ike *ike = sa->ike;
+    struct notify n;
+    if (!notify_find(list, NOTIFY_AUTH_LIFETIME, &n))
+        return;
+    struct reader r = reader_of(n.data.data, n.data.size);
+    uint32_t seconds = (uint32_t)reader_be(&r, 4);
+    if (!r.failed && seconds) {
+        sa->reauth_at = MIN(sa->reauth_at, soft_limit(ike, seconds));
+        sa->reauth_by = MIN(sa->reauth_by, hard_limit(ike, seconds));
+    }
+}
+
+bool liveness_build(struct ike_sa *sa, struct builder *b)
+{
+    sa->probe = false;
+    if (nat_watches(sa))
+        put_nat_detection(sa, b);
+    return !b->failed;
+}
+
+void liveness_answer(struct ike_sa *sa, const struct payload_list *list)
+{
+    request_end(sa);
+    if (nat_watches(sa) && nat_mapping_changed(sa, list))
+        sa->move = true;
+}
+
+bool delete_child_build(struct ike_sa *sa, struct builder *b)
+{
+    struct child *child = child_of_spi_in(sa->ike, sa->attempt.child);
+    if (!child) {
+        request_end(sa);
+        return true;
+    }
+    child->state = CHILD_DELETING;
+    put_delete_children(b, &child->p.spi_in, 1);
+    return !b->failed;
+}
+
+void delete_child_answer(struct ike_sa *sa, const struct payload_list *list)
+{
+    struct child *child = child_of_spi_in(sa->ike, sa->attempt.child);
+    (void)list;
+    request_end(sa);
+    if (child && child->state == CHILD_DELETING)
+        child_end(sa->ike, child);
+}
+
+bool delete_ike_build(struct ike_sa *sa, struct builder *b)
+{
+    (void)sa;
+    put_delete_ike(b);
+    return !b->failed;
+}
+
+/* Also called without an answer, once it is given up. */
+void delete_ike_answer(struct ike_sa *sa, const struct payload_list *list)
+{
+    struct ike *ike = sa->ike;
+    (void)list;
+    request_end(sa);
+    if (sa == ike->current || !ike->current) {
+        ike_fail_now(ike, ike->wanted ? "the IKE SA was closed" : "the tunnel was closed as asked");
+        return;
+    }
+    children_end(sa);
+    sa_kill(sa);
+}
+
+/* The peer closes the whole IKE SA. It stays a while, for the answer may be lost. */
+static void peer_closes(struct ike_sa *sa)
+{
+    struct ike *ike = sa->ike;
+    if (sa->rival && sa->rival->state == SA_LIVE)
+        sa_take_over(sa->rival, sa); /* our own rekeying is forgotten (section 2.25.2) */
+    request_end(sa);
+    sa->state = SA_GONE;
+    sa->close = false;
+    sa->expire_at = ike->now + SA_LINGER_MS;
+    if (sa == ike->current)
+        ike_fail_now(ike,
+                     ike->wanted ? "the gateway closed the connection" : "the tunnel was closed as asked");
+    else
+        children_end(sa);
+}
+
+/* Deletes the CHILD SAs of one payload; `closed` gets our SPIs for the answer. */
+static void peer_deletes(struct ike_sa *sa, struct reader *r, uint32_t closed[CHILDREN_MAX], unsigned *count)
+{
+    struct ike *ike = sa->ike;
+    while (reader_left(r) >= 4) {
+        uint32_t spi = (uint32_t)reader_be(r, 4);
+        struct child *child = child_of_spi_out(ike, spi);
+        if (!child)
+            sa->attempt.deleted = spi;
+        if (!child || child->state == CHILD_LINGERING)
+            continue;
+        /* When both delete it at once neither names it in the answer (section 1.4.1). */
+        if (child->state != CHILD_DELETING && *count < CHILDREN_MAX)
+            closed[(*count)++] = child->p.spi_in;
+        child_end(ike, child);
+    }
+}
+
+static void take_deletes(struct ike_sa *sa, const struct payload_list *list, struct builder *b)
+{
+    uint32_t closed[CHILDREN_MAX];
+    unsigned count = 0;
+    for (unsigned i = 0; i < list->count && sa->state < SA_GONE; i++) {
+        if (list->item[i].type != PAYLOAD_DELETE)
+            continue;
+        struct reader r = reader_of(list->item[i].data, list->item[i].size);
+        uint8_t protocol = reader_u8(&r), bytes = reader_u8(&r);
+        (void)reader_be(&r, 2);
+        if (r.failed)
+            continue;
+        if (protocol == PROTOCOL_IKE)
+            peer_closes(sa);
+        else if (protocol == PROTOCOL_ESP && bytes == 4)
+            peer_deletes(sa, &r, closed, &count);
+    }
+    if (count > 0 && sa->state < SA_GONE)
+        put_delete_children(b, closed, count);
+}
+
+void informational_request(struct ike_sa *sa, const struct payload_list *list, struct builder *b)
+{
+    struct notify n;
+    if (notify_find(list, NOTIFY_COOKIE2, &n) && n.data.size >= COOKIE2_MIN && n.data.size <= COOKIE2_MAX)
+        put_notify(b, NOTIFY_COOKIE2, n.data.data, n.data.size);
+    if (notify_find(list, NOTIFY_AUTHENTICATION_FAILED, &n)) {
+        char why[REPORT_MAX];
+        format(why, sizeof(why), "the gateway refused us: %s", error_words(n.type).text);
+        request_end(sa);
+        sa->state = SA_GONE;
+        sa->expire_at = sa->ike->now + SA_LINGER_MS;
+        if (sa == sa->ike->current)
+            ike_fail(sa->ike, why, true);
+        return;
+    }
+    take_auth_lifetime(sa, list);
+    take_deletes(sa, list, b);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AUTH data made and checked with public keys (RFC 7427 section 3, RFC 4754). */
+#include "crypto/ipsec/signature.h"
+#include "crypto/ipsec/signature_algorithm.h"
+#include "lib/reader.h"
+#include "lib/strings.h"
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+/* The old methods of ECDSA: a curve and its hash (RFC 4754 section 3). */
+struct old_method {
+    uint8_t method, half_bytes; /* r and s have so many each */
+    uint16_t bits;
+    enum signature_hash hash;
+    const char *curve;
+};
+static const struct old_method old_methods[] = {
+    {AUTH_ECDSA_256, 32, 256, HASH_SHA2_256, "prime256v1"},
+    {AUTH_ECDSA_384, 48, 384, HASH_SHA2_384, "secp384r1"},
+    {AUTH_ECDSA_521, 66, 521, HASH_SHA2_512, "secp521r1"},
+};
+#define HALF_MAX       66
+#define CURVE_NAME_MAX 32
+
+const char *signature_digest(enum signature_hash hash)
+{
+    return hash == HASH_SHA2_256 ? "SHA256" : hash == HASH_SHA2_384 ? "SHA384" : "SHA512";
+}
+
+static bool announced(uint32_t peer_hashes, enum signature_hash hash)
+{
+    return peer_hashes & BIT(hash);
+}
+
+/* The hash that fits the key's strength, or any other that the peer takes. */
+static bool choose_hash(const struct private_key *key, uint32_t peer_hashes, enum signature_hash *out)
+{
+    enum signature_hash wanted = HASH_SHA2_256;
+    if (key->kind == KEY_ECDSA && key->bits > 256)
+        wanted = key->bits > 384 ? HASH_SHA2_512 : HASH_SHA2_384;
+    *out = wanted;
+    for (unsigned i = 0; i < SIGNATURE_HASHES && !announced(peer_hashes, *out); i++)
+        *out = (enum signature_hash)(HASH_SHA2_256 + i);
+    return announced(peer_hashes, *out);
+}
+
+/* Length byte, AlgorithmIdentifier, signature (RFC 7427 section 3). */
+static bool make_named(const struct private_key *key, struct bytes_view octets, enum signature_hash hash,
+                       uint8_t out[SIGNATURE_MAX], size_t *out_size)
+{
+    struct signature_scheme scheme;
+    const struct bytes_view algorithm = signature_algorithm_make(key, hash, &scheme);
+    uint8_t signature[SIGNATURE_MAX];
+    size_t size = 0;
+    if (!key->sign(key->context, &scheme, octets.data, octets.size, signature, &size) ||
+        1 + algorithm.size + size > SIGNATURE_MAX)
+        return false;
+    out[0] = (uint8_t)algorithm.size;
+    memcpy(out + 1, algorithm.data, algorithm.size);
+    memcpy(out + 1 + algorithm.size, signature, size);
+    *out_size = 1 + algorithm.size + size;
+    return true;
+}
+
+/* ECDSA's r and s side by side. */
+static bool make_old(const struct private_key *key, struct bytes_view octets, const struct old_method *method,
+                     uint8_t out[SIGNATURE_MAX], size_t *out_size)
+{
+    const struct signature_scheme scheme = {.key = KEY_ECDSA, .hash = method->hash};
+    uint8_t der[SIGNATURE_MAX];
+    const uint8_t *at = der;
+    size_t size = 0;
+    if (!key->sign(key->context, &scheme, octets.data, octets.size, der, &size))
+        return false;
+    ECDSA_SIG *parts = d2i_ECDSA_SIG(NULL, &at, (long)size);
+    const bool good =
+        parts && BN_bn2binpad(ECDSA_SIG_get0_r(parts), out, method->half_bytes) >= 0 &&
+        BN_bn2binpad(ECDSA_SIG_get0_s(parts), out + method->half_bytes, method->half_bytes) >= 0;
+    ECDSA_SIG_free(parts);
+    *out_size = 2u * method->half_bytes;
+    return good;
+}
+
+bool signature_make(const struct private_key *key, struct bytes_view octets, uint32_t peer_hashes,
+                    uint8_t *method, uint8_t out[SIGNATURE_MAX], size_t *out_size, struct report *problem)
+{
+    enum signature_hash hash;
+    if (choose_hash(key, peer_hashes, &hash)) {
+        *method = AUTH_SIGNATURE;
+        return make_named(key, octets, hash, out, out_size) || report(problem, "our own key could not sign");
+    }
+    if (peer_hashes)
+        return report(problem, "the gateway takes signatures with none of SHA-256, SHA-384 and SHA-512");
+    if (key->kind == KEY_RSA)
+        return report(problem,
+                      "the gateway does not speak RFC 7427, so our RSA key could only sign with SHA-1: "
+                      "use an ECDSA certificate or a gateway that does");
+    for (size_t i = 0; i < ARRAY_COUNT(old_methods); i++)
+        if (old_methods[i].bits == key->bits) {
+            *method = old_methods[i].method;
+            return make_old(key, octets, &old_methods[i], out, out_size) ||
+                   report(problem, "our own key could not sign");
+        }
+    return report(problem,
+                  "the gateway does not speak RFC 7427, and our ECDSA key's curve has no older method");
+}
+
+static bool check(EVP_PKEY *key, const struct signature_scheme *scheme, struct bytes_view signature,
+                  struct bytes_view octets)
+{
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *options = NULL;
+    bool good = md && EVP_DigestVerifyInit_ex(md, &options, signature_digest(scheme->hash), NULL, NULL, key,
+                                              NULL) == 1;
+    if (good && scheme->pss)
+        good = EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) > 0 &&
+               EVP_PKEY_CTX_set_rsa_pss_saltlen(options, scheme->salt_bytes) > 0;
+    good = good && EVP_DigestVerify(md, signature.data, signature.size, octets.data, octets.size) == 1;
+    EVP_MD_CTX_free(md);
+    return good;
+}
+
+static bool wrong_key(struct report *problem)
+{
+    return report(problem, "the gateway's signature is of another kind than its certificate's key");
+}
+
+static bool verify_named(EVP_PKEY *key, struct bytes_view auth, struct bytes_view octets,
+                         struct report *problem)
+{
+    struct reader r = reader_of(auth.data, auth.size);
+    const size_t algorithm_size = reader_u8(&r);
+    const uint8_t *algorithm = reader_bytes(&r, algorithm_size);
+    struct signature_scheme scheme;
+    if (r.failed || reader_left(&r) == 0)
+        return report(problem, "the gateway's signature is cut off");
+    if (!signature_algorithm_read((struct bytes_view){algorithm, algorithm_size}, &scheme, problem))
+        return false;
+    const int kind = EVP_PKEY_get_base_id(key);
+    if (scheme.key == KEY_ECDSA ? kind != EVP_PKEY_EC
+                                : kind != EVP_PKEY_RSA && !(kind == EVP_PKEY_RSA_PSS && scheme.pss))
+        return wrong_key(problem);
+    const struct bytes_view signature = {auth.data + r.at, auth.size - r.at};
+    return check(key, &scheme, signature, octets) ||
+           report(problem, "the gateway's signature is wrong: it does not hold the key of its certificate");
+}
+
+/* r and s become the DER that libcrypto takes. */
+static bool verify_halves(EVP_PKEY *key, const struct old_method *method, struct bytes_view auth,
+                          struct bytes_view octets)
+{
+    const struct signature_scheme scheme = {.key = KEY_ECDSA, .hash = method->hash};
+    uint8_t der[2 * HALF_MAX + 16], *at = der; /* two integers and three headers */
+    ECDSA_SIG *parts = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(auth.data, method->half_bytes, NULL);
+    BIGNUM *s = BN_bin2bn(auth.data + method->half_bytes, method->half_bytes, NULL);
+    int size = 0;
+    if (parts && r && s && ECDSA_SIG_set0(parts, r, s)) {
+        r = s = NULL; /* are the signature's now */
+        size = i2d_ECDSA_SIG(parts, &at);
+    }
+    BN_free(r);
+    BN_free(s);
+    ECDSA_SIG_free(parts);
+    return size > 0 && check(key, &scheme, (struct bytes_view){der, (size_t)size}, octets);
+}
+
+static bool verify_old(EVP_PKEY *key, const struct old_method *method, struct bytes_view auth,
+                       struct bytes_view octets, struct report *problem)
+{
+    char curve[CURVE_NAME_MAX];
+    size_t length = 0;
+    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
+        !EVP_PKEY_get_group_name(key, curve, sizeof(curve), &length) || strcmp(curve, method->curve) != 0)
+        return wrong_key(problem);
+    return (auth.size == 2u * method->half_bytes && verify_halves(key, method, auth, octets)) ||
+           report(problem, "the gateway's signature is wrong: it does not hold the key of its certificate");
+}
+
+bool signature_verify(EVP_PKEY *key, uint8_t method, struct bytes_view auth, struct bytes_view octets,
+                      struct report *problem)
+{
+    if (method == AUTH_SIGNATURE)
+        return verify_named(key, auth, octets, problem);
+    for (size_t i = 0; i < ARRAY_COUNT(old_methods); i++)
+        if (old_methods[i].method == method)
+            return verify_old(key, &old_methods[i], auth, octets, problem);
+    if (method == AUTH_RSA_SHA1)
+        return report(problem,
+                      "the gateway signed with RSA and SHA-1, which is refused: it must speak RFC 7427");
+    return report(problem, "the gateway proves itself by method %u, which is not spoken here", method);
+}

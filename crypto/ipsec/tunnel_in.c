@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the wire through the tunnel to the guest (RFC 4301 section 5.2). What is not ESP is left to others. */
+#include "crypto/ipsec/tunnel.h"
+#include "crypto/ipsec/tunnel_parts.h"
+
+#define SPI_BYTES     4
+#define IKE_MARKER    0 /* where ESP has its SPI (RFC 3948 section 2.2) */
+#define NAT_KEEPALIVE 0xff
+#define UDP_LENGTH_AT 4
+#define ESP_UDP_PORT  4500
+
+static uint32_t get_spi(const uint8_t *at)
+{
+    return (uint32_t)ip_get16(at) << 16 | ip_get16(at + 2);
+}
+
+/* ---- Out of ESP ---- */
+
+static void give_fragment(void *context, uint8_t *fragment, size_t size)
+{
+    struct tunnel *t = context;
+    t->callbacks->to_guest(t->owner, fragment, size);
+}
+
+static void give_to_guest(struct tunnel *t, const struct ip_packet *p)
+{
+    struct ip_cut cut = {.packet = p, .mtu = t->settings.guest_mtu, .scratch = t->piece.bytes};
+    if (p->size <= t->settings.guest_mtu)
+        t->callbacks->to_guest(t->owner, p->data, p->size);
+    else if (p->version == 4 && ip_fragment(&cut, give_fragment, t))
+        t->counters.fragmented_inner++;
+    else
+        t->counters.inbound_dropped++;
+}
+
+/* An ESP packet, from the SPI on, that came in an outer packet of this traffic class. */
+static void open_esp(struct tunnel *t, uint8_t *esp, size_t size, uint8_t traffic_class, uint64_t now)
+{
+    struct tunnel_entry *entry = size >= SPI_BYTES ? tunnel_find(t, get_spi(esp)) : NULL;
+    uint8_t *inner;
+    size_t inner_size;
+    struct ip_packet p;
+    if (!entry) {
+        t->counters.unknown_spi++;
+        t->callbacks->suspect(t->owner);
+        return;
+    }
+    struct esp_sa *sa = entry->sa;
+    if (esp_open(sa, esp, size, now, &inner, &inner_size) != ESP_OK)
+        return;
+    const struct child_parameters *child = esp_parameters(sa);
+    if (!ip_packet_parse(inner, inner_size, &p)) {
+        t->counters.inbound_dropped++;
+    } else if (!selectors_match(&child->remote, &child->local, &p.flow)) {
+        esp_count_refused(sa);
+    } else if (!ip_ecn_decapsulate(&p, traffic_class)) {
+        t->counters.inbound_dropped++;
+    } else {
+        ip_clamp_mss(&p, tunnel_fits(t, sa, now));
+        give_to_guest(t, &p);
+    }
+}
+
+/* ---- What is it? ---- */
+
+/* Is it a datagram for the port of ESP in UDP that is not IKE? It may come for any SA (RFC 7296
+ * section 2.23).
+ */
+static bool take_udp(struct tunnel *t, const struct ip_packet *outer, uint64_t now)
+{
+    uint8_t *udp = outer->data + outer->payload, *esp = udp + UDP_HEADER_BYTES;
+    size_t room = outer->size - outer->payload;
+    if (room < UDP_HEADER_BYTES || outer->flow.destination_port != ESP_UDP_PORT)
+        return false;
+    size_t length = ip_get16(udp + UDP_LENGTH_AT);
+    if (length < UDP_HEADER_BYTES || length > room) {
+        t->counters.inbound_dropped++;
+        return true;
+    }
+    size_t size = length - UDP_HEADER_BYTES;
+    if (size == 1 && esp[0] == NAT_KEEPALIVE)
+        return true;
+    if (size < SPI_BYTES || get_spi(esp) == IKE_MARKER)
+        return false;
+    open_esp(t, esp, size, outer->traffic_class, now);
+    return true;
+}
+
+/* Could this SA have sent what an ICMP error quotes? How far down it is believed then: with the SPI, which
+ * nobody off the path knows, to what every path carries; with ports alone no lower than IPv6's minimum. 0: it
+ * could not. */
+static size_t quoted_by(const struct icmp_report *report, const struct child_parameters *child)
+{
+    size_t least = report->source.version == 4 ? IPV4_MTU_MIN : IPV6_MTU_MIN;
+    if (!ip_equal(&report->source, &child->outer_local.ip) ||
+        !ip_equal(&report->destination, &child->outer_remote.ip))
+        return 0;
+    if (!child->udp_encapsulated)
+        return report->protocol == PROTOCOL_ESP && get_spi(report->upper) == child->spi_out ? least : 0;
+    if (report->protocol != PROTOCOL_UDP || ip_get16(report->upper) != child->outer_local.port ||
+        ip_get16(report->upper + 2) != child->outer_remote.port)
+        return 0;
+    uint32_t spi = get_spi(report->in_udp);
+    return spi == child->spi_out ? least : spi == IKE_MARKER ? IPV6_MTU_MIN : 0;
+}
+
+static bool take_icmp(struct tunnel *t, const struct ip_packet *outer, uint64_t now)
+{
+    struct icmp_report report;
+    if (!icmp_report_parse(outer, &report))
+        return false;
+    for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++) {
+        const struct esp_sa *sa = t->entries[i].sa;
+        size_t least = sa ? quoted_by(&report, esp_parameters(sa)) : 0;
+        if (least > 0 && report.too_big)
+            path_mtu_lower(&t->path, least, report.quoted_size, report.told, now);
+        else if (least > 0)
+            t->callbacks->suspect(t->owner);
+        if (least > 0)
+            return true;
+    }
+    return false;
+}
+
+static bool take_whole(struct tunnel *t, const struct ip_packet *outer, uint64_t now)
+{
+    switch (outer->flow.protocol) {
+    case PROTOCOL_ESP:
+        open_esp(t, outer->data + outer->payload, outer->size - outer->payload, outer->traffic_class, now);
+        return true;
+    case PROTOCOL_UDP:
+        return take_udp(t, outer, now);
+    case PROTOCOL_ICMP:
+    case PROTOCOL_ICMPV6:
+        return take_icmp(t, outer, now);
+    default:
+        return false;
+    }
+}
+
+/* Of ESP and UDP only what comes from a gateway is put together here; before there is an SA, any UDP, for it
+ * may be IKE with a long message. */
+static bool fragment_is_ours(struct tunnel *t, const struct ip_packet *f)
+{
+    bool plain = f->version == 4 || f->fragment_header == IPV6_HEADER_BYTES;
+    if (!plain || (f->flow.protocol != PROTOCOL_ESP && f->flow.protocol != PROTOCOL_UDP))
+        return false;
+    for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++)
+        if (t->entries[i].sa && ip_equal(&esp_parameters(t->entries[i].sa)->outer_remote.ip, &f->flow.source))
+            return true;
+    return !tunnel_sa(t, 0) && f->flow.protocol == PROTOCOL_UDP;
+}
+
+bool tunnel_from_wire(struct tunnel *tunnel, uint8_t *packet, size_t size, uint64_t now,
+                      struct tunnel_rest *rest)
+{
+    struct ip_packet outer;
+    *rest = (struct tunnel_rest){.packet = packet, .size = size};
+    if (!ip_packet_parse(packet, size, &outer))
+        return false;
+    if (outer.fragment) {
+        if (!fragment_is_ours(tunnel, &outer))
+            return false;
+        enum reassembly_result result =
+            reassembly_take(&tunnel->reassembly, &outer, now, &rest->packet, &rest->size);
+        tunnel->counters.reassembled += result == REASSEMBLY_WHOLE;
+        tunnel->counters.reassembly_dropped += result == REASSEMBLY_DROPPED;
+        if (result != REASSEMBLY_WHOLE)
+            return true;
+        if (!ip_packet_parse(rest->packet, rest->size, &outer))
+            return true;
+    }
+    return tunnel_sa(tunnel, 0) && take_whole(tunnel, &outer, now);
+}
