@@ -9,6 +9,7 @@ OBJCOPY := objcopy
 PYTHON  := /usr/bin/python3
 OPENSSL := build/deps/openssl
 CRYPTO_LIBRARY := $(OPENSSL)/libcrypto.a
+LWIP := build/deps/lwip
 CONFIG_HEADER  := build/include/shoji-config.h
 
 .DEFAULT_GOAL := all
@@ -25,9 +26,13 @@ PORT_SOURCES    := $(filter-out crypto/port/core_% crypto/port/host_% crypto/por
 CORE_SOURCES := $(wildcard core/*.c core/*.S guest/*.c guest/*.S guest/svm/*.[cS] guest/vmx/*.[cS]) $(STORAGE_SOURCES) $(LIB_SOURCES) \
                 crypto/volume/sector.c $(wildcard crypto/port/core_*.c)
 BOOT_SOURCES := $(wildcard boot/*.c boot/*.S) $(LIB_SOURCES) $(wildcard crypto/volume/*.c) $(PORT_SOURCES) $(wildcard crypto/port/efi_*.c)
+VPN_SOURCES  := $(wildcard crypto/ipsec/*.c) $(filter-out services/vpn/linux%,$(wildcard services/vpn/*.c))
+LWIP_SOURCES := $(addprefix $(LWIP)/src/,netif/ethernet.c $(addprefix core/,init.c def.c dns.c inet_chksum.c ip.c mem.c memp.c netif.c pbuf.c timeouts.c \
+                  udp.c $(addprefix ipv4/,dhcp.c etharp.c icmp.c ip4_frag.c ip4.c ip4_addr.c) \
+                  $(addprefix ipv6/,ethip6.c icmp6.c ip6.c ip6_addr.c ip6_frag.c mld6.c nd6.c)))
 # On Linux the C library has what lib/strings.c gives.
 HOST_SOURCES := $(filter-out lib/strings.c,$(LIB_SOURCES)) $(wildcard crypto/volume/*.c) $(PORT_SOURCES) $(wildcard crypto/port/host_*.c) \
-                $(STORAGE_SOURCES) $(filter-out tools/shojictl/main.c,$(wildcard tools/shojictl/*.c))
+                $(STORAGE_SOURCES) $(filter-out tools/shojictl/main.c,$(wildcard tools/shojictl/*.c)) $(VPN_SOURCES)
 SUPPORT_SOURCES := $(wildcard tests/unit/support/*.c)
 TOOL_SOURCES := $(wildcard tools/shojictl/*.c) $(filter-out lib/strings.c,$(LIB_SOURCES))
 # The programs of the EFI tests, and what makes the core the test core.
@@ -45,7 +50,9 @@ objects = $(addprefix build/$(1)/,$(addsuffix .o,$(2)))
 # ---- Flags ----
 
 WARNINGS := -Wall -Wextra -Werror
-INCLUDES := -I. -Ibuild/include -I$(OPENSSL)/include
+INCLUDES := -I. -Ibuild/include -I$(OPENSSL)/include -Iservices/vpn/lwip -I$(LWIP)/src/include
+# lwIP itself finds our <string.h> before the system's; its own warnings are not ours to mend.
+LWIP_CFLAGS := -Iservices/vpn/lwip/libc -ffreestanding -fno-strict-aliasing -fno-sanitize=alignment -w
 DEPENDS   = -MMD -MP -MF $@.d
 COMMON   := -std=gnu17 $(WARNINGS) $(INCLUDES)
 BARE     := -ffreestanding -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-strict-aliasing \
@@ -67,7 +74,7 @@ HOST_LIBS   := $(CRYPTO_LIBRARY) -l:libargon2.a -lZydis -lcmocka -lpthread
 
 .PHONY: all efi-tests unit fuzz fuzz-short system check bench size run clean help packages-build packages-unit packages-fuzz packages-system disk FORCE
 
-all: build/shoji.efi build/shojictl ## build shoji.efi and shojictl
+all: build/shoji.efi build/shojictl build/shoji-vpn ## build shoji.efi, shojictl and shoji-vpn
 	@echo "==> build/shoji.efi: $$(( ($$(stat -c %s build/shoji.efi) + 1023) / 1024 )) KiB, of it $$(( ($$(stat -c %s build/core/shoji-core.stripped.elf) + 1023) / 1024 )) KiB core"
 
 unit: $(UNIT_TESTS) | packages-unit ## build and run the unit tests under ASan and UBSan
@@ -86,7 +93,7 @@ check: ## everything: unit tests, a short fuzz, system tests; ends with `N passe
 	@rm -rf build/results
 	@$(PYTHON) tools/check.py $(MAKE)
 
-bench: all efi-tests disk build/bench/xts build/bench/guest ## measure the guest with and without Shoji; writes build/bench.json
+bench: all efi-tests disk build/bench/xts build/bench/esp build/bench/guest ## measure the guest with and without Shoji; writes build/bench.json
 	@$(PYTHON) bench/bench.py
 
 size: all ## lines of code of each room, and the library bytes linked with them
@@ -123,9 +130,17 @@ $(CONFIG_HEADER): FORCE
 	   $(foreach key,$(CONFIG_KEYS),echo '#define CONFIG_$(key) $($(key))';) } >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
+$(LWIP)/version $(LWIP_SOURCES) &: tools/fetch-lwip.sh tools/fetch-source.sh tools/common.sh | packages-build
+	@tools/fetch-lwip.sh $(LWIP)
+
 # ---- Objects ----
 
+.SECONDEXPANSION:
 BEFORE := $(CRYPTO_LIBRARY) $(CONFIG_HEADER)
+VPN_FLAVOURS := host fuzz native
+LWIP_OBJECTS := $(foreach flavour,$(VPN_FLAVOURS),$(call objects,$(flavour),$(LWIP_SOURCES)))
+$(LWIP_OBJECTS): EXTRA_CFLAGS := $(LWIP_CFLAGS)
+$(foreach flavour,$(VPN_FLAVOURS),$(call objects,$(flavour),$(filter services/vpn/wire%,$(VPN_SOURCES)))): | $(LWIP)/version
 
 define compile
 @mkdir -p $(@D)
@@ -144,17 +159,19 @@ build/efi/%.o: % Makefile | $(BEFORE)
 build/test/%.o: % Makefile | $(BEFORE)
 	$(call compile,test  ,$(CC),$(CORE_CFLAGS))
 build/host/%.o: % Makefile | $(BEFORE) packages-unit
-	$(call compile,host  ,$(CC),$(HOST_CFLAGS))
+	$(call compile,host  ,$(CC),$(HOST_CFLAGS) $(EXTRA_CFLAGS))
 build/fuzz/%.o: % Makefile | $(BEFORE) packages-fuzz
-	$(call compile,fuzz  ,$(CLANG),$(FUZZ_CFLAGS))
+	$(call compile,fuzz  ,$(CLANG),$(FUZZ_CFLAGS) $(EXTRA_CFLAGS))
 build/native/%.o: % Makefile | $(BEFORE)
-	$(call compile,native,$(CC),$(NATIVE_CFLAGS))
+	$(call compile,native,$(CC),$(NATIVE_CFLAGS) $(EXTRA_CFLAGS))
 
 define archive
 @rm -f $@
 @ar rcs $@ $^
 endef
 build/host/libshoji.a: $(call objects,host,$(HOST_SOURCES))
+	$(archive)
+build/%/liblwip.a: $$(call objects,$$*,$$(LWIP_SOURCES))
 	$(archive)
 build/host/libsupport.a: $(call objects,host,$(SUPPORT_SOURCES))
 	$(archive)
@@ -232,20 +249,27 @@ build/shojictl: $(call objects,native,$(TOOL_SOURCES))
 	@echo "  link   $@"
 	@$(CC) -static -Wl,--gc-sections $^ -o $@
 
+# The VPN service as a Linux program.
+VPN_LINUX_SOURCES := $(wildcard services/vpn/linux*.c)
+build/shoji-vpn: $(call objects,native,$(VPN_LINUX_SOURCES)) build/native/libshoji.a build/native/liblwip.a $(CRYPTO_LIBRARY)
+	@echo "  link   $@"
+	@$(CC) -static -Wl,--gc-sections -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,-Map=build/native/shoji-vpn.map \
+	    $(call objects,native,$(VPN_LINUX_SOURCES)) -Wl,--start-group build/native/libshoji.a build/native/liblwip.a -Wl,--end-group $(CRYPTO_LIBRARY) -lpthread -o $@
+
 build/unit/headers.stamp: $(HEADER_MAKER) | packages-unit
 	@mkdir -p build/unit
 	@$(if $(HEADER_MAKER),bash $(HEADER_MAKER) build/unit/headers)
 	@touch $@
-build/unit/%: build/host/tests/unit/%.c.o build/host/libsupport.a build/host/libshoji.a $(CRYPTO_LIBRARY) | build/unit/headers.stamp
+build/unit/%: build/host/tests/unit/%.c.o build/host/libsupport.a build/host/libshoji.a build/host/liblwip.a $(CRYPTO_LIBRARY) | build/unit/headers.stamp
 	@mkdir -p $(@D)
 	@echo "  link   $@"
-	@$(CC) $(SANITIZE) $(ARGON2_WRAP) $< -Wl,--start-group build/host/libsupport.a build/host/libshoji.a -Wl,--end-group $(HOST_LIBS) -o $@
-build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.c.o build/fuzz/libsupport.a build/fuzz/libshoji.a $(CRYPTO_LIBRARY)
+	@$(CC) $(SANITIZE) $(ARGON2_WRAP) $< -Wl,--start-group build/host/libsupport.a build/host/libshoji.a build/host/liblwip.a -Wl,--end-group $(HOST_LIBS) -o $@
+build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.c.o build/fuzz/libsupport.a build/fuzz/libshoji.a build/fuzz/liblwip.a $(CRYPTO_LIBRARY)
 	@echo "  link   $@"
-	@$(CLANG) $(SANITIZE) -fsanitize=fuzzer $(ARGON2_WRAP) $< -Wl,--start-group build/fuzz/libsupport.a build/fuzz/libshoji.a -Wl,--end-group \
+	@$(CLANG) $(SANITIZE) -fsanitize=fuzzer $(ARGON2_WRAP) $< -Wl,--start-group build/fuzz/libsupport.a build/fuzz/libshoji.a build/fuzz/liblwip.a -Wl,--end-group \
 	    $(CRYPTO_LIBRARY) -l:libargon2.a -lpthread -o $@
 
-build/bench/xts: build/native/bench/xts.c.o build/native/libshoji.a $(CRYPTO_LIBRARY)
+build/bench/xts build/bench/esp: build/bench/%: build/native/bench/%.c.o build/native/libshoji.a $(CRYPTO_LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  link   $@"
 	@$(CC) $< build/native/libshoji.a $(CRYPTO_LIBRARY) -lpthread -o $@

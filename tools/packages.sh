@@ -8,7 +8,9 @@ declare -A packages=(
     [unit]="libcmocka-dev libzydis-dev cryptsetup-bin fdisk"
     [fuzz]="clang libclang-rt-14-dev libzydis-dev"
     [system]="qemu-system-x86 ovmf mmdebstrap mtools dosfstools e2fsprogs fdisk cryptsetup-bin libelf1 python3-pytest python3-cryptography
-        bochs bochs-term seabios"
+        bochs bochs-term seabios
+              charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins libstrongswan-extra-plugins iproute2
+              iperf3 nftables tcpdump dhcpcd-base busybox-static dnsmasq-base"
 )
 
 missing=()

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOMS = ("include", "lib", "crypto/port", "crypto/volume", "core", "guest", "drivers", "services", "boot", "tools", "tests", "bench")
+ROOMS = ("include", "lib", "crypto/port", "crypto/volume", "crypto/ipsec", "core", "guest", "drivers", "services", "boot", "tools", "tests", "bench")
 SOURCES = {".c", ".h", ".S", ".lds"}
 SCRIPTS = {".py", ".sh"}
 LIMIT = 20000
+VPN_LIMIT = 8000  # of the VPN service; reported, since the service is not under the guest yet
 STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.S)
 
 
@@ -42,6 +43,8 @@ def library_text(map_file):
     text = Path(map_file).read_text()
     text = text[text.index("Linker script and memory map"):]
     for size, archive in pattern.findall(text):
+        if archive == "libshoji.a":
+            continue
         total[archive] = total.get(archive, 0) + int(size, 16)
     return total
 
@@ -56,7 +59,9 @@ def main():
     privileged = lines_of(core)
     print(f"runs with host privilege (core, of the rooms that it links): {privileged} lines; the limit is {LIMIT}")
     print(f"loader (boot, of the rooms that it links): {lines_of(loader)} lines")
-    for name, map_file in (("core", "build/core/shoji-core.map"), ("loader", "build/boot/shoji.map")):
+    vpn = lines_of(path for room in ("crypto/ipsec", "services/vpn") for path in Path(room).rglob("*") if path.suffix in SOURCES)
+    print(f"VPN service (crypto/ipsec, services/vpn): {vpn} lines; wanted: under {VPN_LIMIT}{': FALLS SHORT' if vpn > VPN_LIMIT else ''}")
+    for name, map_file in (("core", "build/core/shoji-core.map"), ("loader", "build/boot/shoji.map"), ("VPN service", "build/native/shoji-vpn.map")):
         libraries = library_text(map_file)
         words = ", ".join(f"{archive} {size}" for archive, size in sorted(libraries.items())) or "none"
         print(f"library text linked with the {name}: {sum(libraries.values())} bytes ({words})")

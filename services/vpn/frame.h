@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ethernet frames, and the UDP and ICMPv6 packets that the service itself exchanges with the guest (RFC 894,
+ * 768, 4443). */
+#ifndef SHOJI_SERVICES_VPN_FRAME_H
+#define SHOJI_SERVICES_VPN_FRAME_H
+
+#include "crypto/ipsec/ip_packet.h"
+#include "lib/reader.h"
+#include "lib/writer.h"
+
+#define MAC_BYTES       6
+#define ETHERNET_HEADER 14
+#define ETHERTYPE_IPV4  0x0800
+#define ETHERTYPE_ARP   0x0806
+#define ETHERTYPE_IPV6  0x86dd
+#define ETHERTYPE_AT    12
+#define MAC_GROUP_BIT   0x01 /* of the first byte: multicast or broadcast */
+#define HOP_LIMIT_LINK  255  /* proves that a packet comes from this link (RFC 4861) */
+
+struct mac {
+    uint8_t bytes[MAC_BYTES];
+};
+extern const struct mac mac_broadcast;
+
+static inline uint16_t frame_type(const uint8_t *frame)
+{
+    return (uint16_t)(frame[ETHERTYPE_AT] << 8 | frame[ETHERTYPE_AT + 1]);
+}
+
+/* Writes the Ethernet header in front of a packet. */
+void frame_header(uint8_t *frame, const struct mac *to, const struct mac *from, uint16_t type);
+
+struct udp_view {
+    struct ip_address source, destination;
+    uint16_t source_port, destination_port;
+    const uint8_t *data;
+    size_t size;
+};
+/* The datagram of an unfragmented UDP packet; false when its length or checksum is wrong. */
+bool udp_read(const struct ip_packet *packet, struct udp_view *out) must_check;
+
+/* Writes IP and UDP headers and payload of a datagram with its checksum. Returns the packet's size; 0 when it
+ * does not fit. */
+size_t udp_write(uint8_t *packet, size_t capacity, const struct udp_view *datagram);
+
+/* The same for an ICMPv6 message (hop limit 255); its checksum field is filled in. */
+size_t icmp6_write(uint8_t *packet, size_t capacity, const struct ip_address *from,
+                   const struct ip_address *to, const uint8_t *message, size_t size);
+
+/* The checksum over an upper-layer packet with its pseudo header; 0 when it is right. */
+uint16_t upper_checksum(const struct packet_flow *flow, const uint8_t *data, size_t size);
+
+#endif

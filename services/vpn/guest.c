@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sorts the guest's frames: DHCP, ARP and neighbour discovery are answered here, all else is the tunnel's. */
+#include "services/vpn/guest.h"
+#include "services/vpn/surroundings.h"
+
+#define CARRIER_DROP_MS      1000
+#define ND_SOLICIT_ROUTER    133
+#define ND_SOLICIT_NEIGHBOUR 135
+#define ND_MESSAGE_MIN       8
+#define LINK_ANSWER_MAX      (ETHERNET_HEADER + IPV6_HEADER_BYTES + UDP_HEADER_BYTES + DHCP_ANSWER_MAX)
+
+/* Until the tunnel has given addresses: the dummy address for ICMP's sources (RFC 7600). */
+static const struct ip_address dummy_gateway4 = {4, {192, 0, 0, 8}};
+
+/* The link-local address made of the MAC (RFC 4291 appendix A). */
+static struct ip_address link_local(const struct mac *mac)
+{
+    const uint8_t *m = mac->bytes;
+    return (struct ip_address){
+        6, {0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}};
+}
+
+void guest_start(struct guest *g, struct tunnel *tunnel, uint32_t lease, uint64_t now)
+{
+    *g = (struct guest){.tunnel = tunnel, .peer = mac_broadcast};
+    vpn_mac(SIDE_GUEST, g->network.mac.bytes);
+    g->network.lease = lease;
+    g->network.gateway4 = dummy_gateway4;
+    g->network.gateway6 = link_local(&g->network.mac);
+    tunnel_set_gateway(tunnel, &g->network.gateway4, &g->network.gateway6);
+    g->advertisement_due = now;
+    vpn_carrier(SIDE_GUEST, true);
+}
+
+/* ---- To the guest ---- */
+
+static void send(struct guest *g, const struct mac *to, uint8_t *frame, size_t packet_size)
+{
+    bool ipv6 = frame[ETHERNET_HEADER] >> 4 == 6;
+    frame_header(frame, to, &g->network.mac, ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
+    g->frames_out++;
+    vpn_frame_send(SIDE_GUEST, frame, ETHERNET_HEADER + packet_size);
+}
+
+void guest_send(struct guest *g, uint8_t *packet, size_t size)
+{
+    if (size > 0 && size <= FRAME_MAX - ETHERNET_HEADER)
+        send(g, &g->peer, packet - ETHERNET_HEADER, size);
+}
+
+static void send_icmp6(struct guest *g, const struct ip_address *to, const uint8_t *message, size_t size)
+{
+    static const struct mac all_nodes = {{0x33, 0x33, 0, 0, 0, 1}};
+    uint8_t frame[LINK_ANSWER_MAX];
+    size_t packet = icmp6_write(frame + ETHERNET_HEADER, sizeof(frame) - ETHERNET_HEADER,
+                                &g->network.gateway6, to, message, size);
+    if (packet > 0)
+        send(g, ip_equal(to, &ip_all_nodes) ? &all_nodes : &g->peer, frame, packet);
+}
+
+static void send_udp(struct guest *g, const struct mac *to, const struct udp_view *datagram)
+{
+    uint8_t frame[LINK_ANSWER_MAX];
+    size_t packet = udp_write(frame + ETHERNET_HEADER, sizeof(frame) - ETHERNET_HEADER, datagram);
+    if (packet > 0)
+        send(g, to, frame, packet);
+}
+
+/* The MTU that the guest is told: what goes through the tunnel in one piece at this time. */
+static void refresh_mtu(struct guest *g, uint64_t now)
+{
+    size_t mtu4 = tunnel_inner_mtu(g->tunnel, 4, now), mtu6 = tunnel_inner_mtu(g->tunnel, 6, now);
+    size_t mtu = g->network.address6.version == 6 && mtu4 < mtu6 ? mtu6 : mtu4;
+    if (mtu > 0)
+        g->network.mtu = (uint16_t)MIN(mtu, (size_t)(FRAME_MAX - ETHERNET_HEADER));
+}
+
+static void advertise(struct guest *g, const struct ip_address *to, uint64_t now)
+{
+    uint8_t message[RA_MAX];
+    refresh_mtu(g, now);
+    send_icmp6(g, to, message, router_advertisement(&g->network, message));
+}
+
+/* ---- From the guest: what is answered here. True: the packet is done with. ---- */
+
+static bool is_ours4(const struct guest *g, const struct ip_address *destination)
+{
+    static const struct ip_address everybody = {4, {255, 255, 255, 255}};
+    return ip_equal(destination, &everybody) || ip_equal(destination, &g->network.gateway4);
+}
+
+static bool serve_dhcp4(struct guest *g, const struct udp_view *d, uint64_t now)
+{
+    struct dhcp_answer answer;
+    if (!is_ours4(g, &d->destination))
+        return false;
+    refresh_mtu(g, now);
+    if (!dhcp4_answer(&g->network, d->data, d->size, &answer))
+        return true;
+    g->leases++;
+    bool broadcast = ip_is_multicast(&answer.to);
+    send_udp(g, broadcast ? &mac_broadcast : &answer.mac,
+             &(struct udp_view){.source = g->network.gateway4,
+                                .destination = answer.to,
+                                .source_port = DHCP4_SERVER_PORT,
+                                .destination_port = DHCP4_CLIENT_PORT,
+                                .data = answer.data,
+                                .size = answer.size});
+    return true;
+}
+
+static bool serve_dhcp6(struct guest *g, const struct udp_view *d)
+{
+    struct dhcp_answer answer;
+    if (!dhcp6_answer(&g->network, d->data, d->size, &answer))
+        return true;
+    g->leases++;
+    send_udp(g, &g->peer,
+             &(struct udp_view){.source = g->network.gateway6,
+                                .destination = d->source,
+                                .source_port = DHCP6_SERVER_PORT,
+                                .destination_port = DHCP6_CLIENT_PORT,
+                                .data = answer.data,
+                                .size = answer.size});
+    return true;
+}
+
+static bool serve_discovery(struct guest *g, const struct ip_packet *p, uint64_t now)
+{
+    const uint8_t *message = p->data + p->payload;
+    size_t size = p->size - p->payload;
+    if (size < ND_MESSAGE_MIN || (message[0] != ND_SOLICIT_ROUTER && message[0] != ND_SOLICIT_NEIGHBOUR))
+        return false;
+    if (p->data[IPV6_HOP_LIMIT] != HOP_LIMIT_LINK || upper_checksum(&p->flow, message, size) != 0)
+        return true;
+    struct ip_address to;
+    uint8_t answer[NA_BYTES];
+    if (message[0] == ND_SOLICIT_ROUTER)
+        advertise(g, &ip_all_nodes, now);
+    else if (neighbour_answer(&g->network, &p->flow.source, message, size, &to, answer))
+        send_icmp6(g, &to, answer, sizeof(answer));
+    return true;
+}
+
+/* True: the packet was for the virtual gateway itself. */
+static bool serve(struct guest *g, uint8_t *packet, size_t size, uint64_t now)
+{
+    struct ip_packet p;
+    struct udp_view d;
+    if (!ip_packet_parse(packet, size, &p) || p.fragment)
+        return false;
+    if (p.flow.protocol == PROTOCOL_ICMPV6)
+        return p.version == 6 && serve_discovery(g, &p, now);
+    uint16_t port = p.version == 4 ? DHCP4_SERVER_PORT : DHCP6_SERVER_PORT;
+    if (p.flow.protocol != PROTOCOL_UDP || p.flow.destination_port != port || !udp_read(&p, &d))
+        return false;
+    return p.version == 4 ? serve_dhcp4(g, &d, now) : serve_dhcp6(g, &d);
+}
+
+/* Cheap: only packets of these protocols are looked into. */
+static bool may_be_ours(const uint8_t *packet, size_t size)
+{
+    if (size < IPV4_HEADER_BYTES)
+        return false;
+    uint8_t protocol = packet[packet[0] >> 4 == 4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER];
+    return protocol == PROTOCOL_UDP || protocol == PROTOCOL_ICMPV6;
+}
+
+static void serve_arp(struct guest *g, const uint8_t *message, size_t size)
+{
+    uint8_t frame[ETHERNET_HEADER + ARP_BYTES];
+    if (!arp_answer(&g->network, message, size, frame + ETHERNET_HEADER))
+        return;
+    frame_header(frame, &g->peer, &g->network.mac, ETHERTYPE_ARP);
+    vpn_frame_send(SIDE_GUEST, frame, sizeof(frame));
+}
+
+void guest_frame(struct guest *g, uint8_t *frame, size_t size, uint64_t now)
+{
+    const uint8_t *from = frame + MAC_BYTES;
+    if (size <= ETHERNET_HEADER || (from[0] & MAC_GROUP_BIT)) {
+        g->dropped++;
+        return;
+    }
+    g->frames_in++;
+    memcpy(g->peer.bytes, from, MAC_BYTES);
+    uint8_t *packet = frame + ETHERNET_HEADER;
+    size -= ETHERNET_HEADER;
+    uint16_t type = frame_type(frame);
+    bool ip =
+        (type == ETHERTYPE_IPV4 && packet[0] >> 4 == 4) || (type == ETHERTYPE_IPV6 && packet[0] >> 4 == 6);
+    if (type == ETHERTYPE_ARP)
+        serve_arp(g, packet, size);
+    else if (ip && may_be_ours(packet, size) && serve(g, packet, size, now))
+        return;
+    else if (ip && memcmp(frame, g->network.mac.bytes, MAC_BYTES) == 0) {
+        if (!g->plain || !g->plain(g->plain_owner, packet, size))
+            tunnel_from_guest(g->tunnel, packet, size, now);
+    } else
+        g->dropped++; /* for other hosts, multicast, or no IP: the link has nobody else on it */
+}
+
+/* ---- Addresses ---- */
+
+/* Can a host have it? The gateway says so, but the guest shall not be told nonsense. */
+static bool is_usable(const struct ip_address *ip)
+{
+    return !ip_is_multicast(ip) && !ip_is_link_local(ip);
+}
+
+static bool take_address(struct ip_address *to, uint8_t version, const struct ike_inner *inner)
+{
+    struct ip_address before = *to;
+    *to = (struct ip_address){.version = 0};
+    for (unsigned i = inner->address_count; i-- > 0;) /* the first of its version stays */
+        if (inner->address[i].version == version && is_usable(&inner->address[i]))
+            *to = inner->address[i];
+    return !ip_equal(to, &before);
+}
+
+void guest_set_inner(struct guest *g, const struct ike_inner *inner, uint64_t now)
+{
+    struct guest_network *n = &g->network;
+    bool changed = take_address(&n->address4, 4, inner);
+    changed |= take_address(&n->address6, 6, inner);
+    n->dns_count = MIN(inner->dns_count, (unsigned)IKE_DNS_MAX);
+    memcpy(n->dns, inner->dns, n->dns_count * sizeof(n->dns[0]));
+    n->gateway4 = dummy_gateway4;
+    if (n->address4.version == 4)
+        guest_network_choose4(n);
+    tunnel_set_gateway(g->tunnel, &n->gateway4, &n->gateway6);
+    g->advertisement_due = now;
+    if (changed) {
+        vpn_carrier(SIDE_GUEST, false);
+        g->carrier_due = now + CARRIER_DROP_MS;
+        g->advertisement_due = g->carrier_due;
+    }
+}
+
+uint64_t guest_tick(struct guest *g, uint64_t now)
+{
+    if (g->carrier_due != 0 && now >= g->carrier_due) {
+        g->carrier_due = 0;
+        vpn_carrier(SIDE_GUEST, true);
+    }
+    if (now >= g->advertisement_due) {
+        advertise(g, &ip_all_nodes, now);
+        g->advertisement_due = now + RA_INTERVAL_S * 1000;
+    }
+    return g->carrier_due != 0 ? MIN(g->carrier_due, g->advertisement_due) : g->advertisement_due;
+}

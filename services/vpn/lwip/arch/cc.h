@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The compiler and the machine, as lwIP asks for them: freestanding, and chance from the service's own
+ * source.
+ */
+#ifndef SHOJI_SERVICES_VPN_ARCH_CC_H
+#define SHOJI_SERVICES_VPN_ARCH_CC_H
+
+#include <stdint.h>
+
+#define LWIP_NO_INTTYPES_H 1
+#define LWIP_NO_LIMITS_H   1
+#define LWIP_NO_CTYPE_H    1
+#define LWIP_NO_UNISTD_H   1
+#define SSIZE_MAX          INTPTR_MAX
+typedef intptr_t ssize_t;
+
+#define X8_F  "02x"
+#define U16_F "u"
+#define S16_F "d"
+#define X16_F "x"
+#define U32_F "u"
+#define S32_F "d"
+#define X32_F "x"
+#define SZT_F "lu"
+
+/* `packed` alone is a word of lib/base.h. */
+#define PACK_STRUCT_STRUCT __attribute__((__packed__))
+
+/* services/vpn/wire_port.c */
+uint32_t wire_random(void);
+__attribute__((noreturn)) void wire_assertion_failed(const char *what);
+
+#define LWIP_RAND()             wire_random()
+#define LWIP_PLATFORM_DIAG(x)   ((void)0)
+#define LWIP_PLATFORM_ASSERT(x) wire_assertion_failed(x)
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interface to lwIP, and the one place that sends frames on the wire. */
+#include "services/vpn/wire.h"
+#include "services/vpn/frame.h"
+#include "services/vpn/surroundings.h"
+#include "services/vpn/wire_parts.h"
+
+#include <lwip/dhcp.h>
+#include <lwip/dns.h>
+#include <lwip/etharp.h>
+#include <lwip/ethip6.h>
+#include <lwip/init.h>
+#include <lwip/ip.h>
+#include <lwip/nd6.h>
+#include <lwip/timeouts.h>
+#include <netif/ethernet.h>
+
+/* How long the next hop's MAC is used before lwIP is asked again, so that its ARP and neighbour caches stay
+ * alive and a changed router is noticed. */
+#define NEXT_HOP_MS 1000
+
+#define ICMPV6_ECHO_LAST 129 /* errors are 1 to 127, echoes 128 and 129 */
+
+struct wire wire;
+
+/* ---- Sending ---- */
+
+/* Of ICMPv6 only neighbour discovery and multicast listener reports: no errors, no echoes. */
+static bool is_silent_host(const uint8_t *frame, size_t size)
+{
+    const size_t type_at = ETHERNET_HEADER + IPV6_HEADER_BYTES;
+    return frame_type(frame) != ETHERTYPE_IPV6 || size <= type_at ||
+           frame[ETHERNET_HEADER + IPV6_NEXT_HEADER] != PROTOCOL_ICMPV6 || frame[type_at] > ICMPV6_ECHO_LAST;
+}
+
+/* lwIP's frames: ARP, ND, DHCP, DNS, IKE, and the first sealed packet to a next hop that is not known yet. */
+static err_t send_frame(struct netif *netif, struct pbuf *p)
+{
+    static uint8_t frame[FRAME_MAX];
+    (void)netif;
+    if (p->tot_len > sizeof(frame) || p->tot_len < ETHERNET_HEADER)
+        return ERR_BUF;
+    (void)pbuf_copy_partial(p, frame, p->tot_len, 0);
+    if (!is_silent_host(frame, p->tot_len))
+        return ERR_OK;
+    /* Not what lwIP sends to find the next hop out. */
+    if (p->tot_len == wire.learning && !(frame[0] & MAC_GROUP_BIT) && frame_type(frame) != ETHERTYPE_ARP) {
+        memcpy(wire.next_hop.bytes, frame, MAC_BYTES);
+        wire.learned = true;
+    }
+    vpn_frame_send(SIDE_WIRE, frame, p->tot_len);
+    return ERR_OK;
+}
+
+/* The way through lwIP: it finds the next hop, or queues the packet until it knows it. */
+static void send_by_lwip(const struct ip_address *destination, const uint8_t *packet, size_t size)
+{
+    ip_addr_t to;
+    struct pbuf *p = pbuf_alloc(PBUF_LINK, (u16_t)size, PBUF_RAM);
+    if (!p)
+        return;
+    wire_to_lwip(destination, &to);
+    if (pbuf_take(p, packet, (u16_t)size) == ERR_OK) {
+        if (IP_IS_V6(&to))
+            (void)wire.netif.output_ip6(&wire.netif, p, ip_2_ip6(&to));
+        else
+            (void)wire.netif.output(&wire.netif, p, ip_2_ip4(&to));
+    }
+    pbuf_free(p);
+}
+
+void wire_send_sealed(const struct ip_address *destination, uint8_t *packet, size_t size, uint64_t now)
+{
+    if (size > FRAME_MAX - ETHERNET_HEADER || size > wire.netif.mtu || !netif_is_link_up(&wire.netif))
+        return;
+    if (now < wire.next_hop_until && ip_equal(destination, &wire.next_hop_for)) {
+        uint8_t *frame = packet - ETHERNET_HEADER;
+        frame_header(frame, &wire.next_hop, &wire.mac,
+                     destination->version == 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
+        vpn_frame_send(SIDE_WIRE, frame, ETHERNET_HEADER + size);
+        return;
+    }
+    wire.learned = false;
+    wire.learning = ETHERNET_HEADER + size; /* if lwIP sends it at once, send_frame notes the MAC */
+    send_by_lwip(destination, packet, size);
+    wire.learning = 0;
+    wire.next_hop_for = *destination;
+    wire.next_hop_until = wire.learned ? now + NEXT_HOP_MS : 0;
+}
+
+void wire_send_plain(const struct ip_address *destination, const uint8_t *packet, size_t size)
+{
+    if (size <= wire.netif.mtu && netif_is_link_up(&wire.netif))
+        send_by_lwip(destination, packet, size);
+}
+
+/* ---- Receiving ---- */
+
+static struct pbuf *copy_in(const uint8_t *data, size_t size)
+{
+    struct pbuf *p = size <= UINT16_MAX ? pbuf_alloc(PBUF_RAW, (u16_t)size, PBUF_POOL) : NULL;
+    if (p && pbuf_take(p, data, (u16_t)size) != ERR_OK) {
+        pbuf_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void wire_arp(const uint8_t *frame, size_t size)
+{
+    struct pbuf *p = copy_in(frame, size);
+    if (p && ethernet_input(p, &wire.netif) != ERR_OK)
+        pbuf_free(p);
+}
+
+void wire_packet(const uint8_t *packet, size_t size)
+{
+    struct pbuf *p = size > 0 ? copy_in(packet, size) : NULL;
+    if (p && ip_input(p, &wire.netif) != ERR_OK)
+        pbuf_free(p);
+}
+
+/* ---- The interface ---- */
+
+const struct ip6_addr *wire_static_router6(struct netif *netif, const struct ip6_addr *destination)
+{
+    (void)netif;
+    (void)destination;
+    return wire.has_router6 ? ip_2_ip6(&wire.router6) : NULL;
+}
+
+static err_t set_up_interface(struct netif *netif)
+{
+    netif->name[0] = 'w';
+    netif->name[1] = 'i';
+    netif->output = etharp_output;
+    netif->output_ip6 = ethip6_output;
+    netif->linkoutput = send_frame;
+    netif->mtu = wire.mtu;
+    netif->hwaddr_len = MAC_BYTES;
+    memcpy(netif->hwaddr, wire.mac.bytes, MAC_BYTES);
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_MLD6;
+    return ERR_OK;
+}
+
+static void set_addresses4(const struct wire_settings *s)
+{
+    if (s->dhcp4) {
+        (void)dhcp_start(&wire.netif);
+        return;
+    }
+    ip_addr_t address, router;
+    ip4_addr_t mask = {lwip_htonl(s->prefix4 ? UINT32_MAX << (32 - s->prefix4) : 0)};
+    wire_to_lwip(&s->address4, &address);
+    wire_to_lwip(&s->router4, &router);
+    if (s->address4.version == 4)
+        netif_set_addr(&wire.netif, ip_2_ip4(&address), &mask,
+                       s->router4.version == 4 ? ip_2_ip4(&router) : IP4_ADDR_ANY4);
+}
+
+static void set_addresses6(const struct wire_settings *s)
+{
+    if (!s->automatic6 && s->address6.version != 6)
+        return;
+    netif_create_ip6_linklocal_address(&wire.netif, 1);
+    netif_set_ip6_autoconfig_enabled(&wire.netif, s->automatic6);
+    if (s->address6.version == 6) {
+        ip_addr_t address;
+        s8_t index;
+        wire_to_lwip(&s->address6, &address);
+        if (netif_add_ip6_address(&wire.netif, ip_2_ip6(&address), &index) == ERR_OK && index >= 0)
+            netif_ip6_addr_set_state(&wire.netif, index, IP6_ADDR_TENTATIVE);
+    }
+    wire.has_router6 = s->router6.version == 6;
+    wire_to_lwip(&s->router6, &wire.router6);
+}
+
+/* Servers of the policy come first; lwIP's DHCP would overwrite them, so they are set again with each lease.
+ */
+static void set_dns(void)
+{
+    for (unsigned i = 0; i < wire.dns_count; i++)
+        dns_setserver((u8_t)i, &wire.dns[i]);
+}
+
+bool wire_start(const struct wire_settings *s, const struct wire_callbacks *callbacks, void *owner)
+{
+    static bool initialised;
+    if (!initialised)
+        lwip_init();
+    initialised = true;
+    wire = (struct wire){.callbacks = callbacks, .owner = owner, .mtu = s->mtu};
+    vpn_mac(SIDE_WIRE, wire.mac.bytes);
+    for (; wire.dns_count < s->dns_count; wire.dns_count++)
+        wire_to_lwip(&s->dns[wire.dns_count], &wire.dns[wire.dns_count]);
+    if (!netif_add(&wire.netif, NULL, NULL, NULL, NULL, set_up_interface, ethernet_input))
+        return false;
+    netif_set_default(&wire.netif);
+    netif_set_up(&wire.netif);
+    set_dns();
+    if (!wire_open_ports())
+        return false;
+    set_addresses4(s);
+    set_addresses6(s);
+    return true;
+}
+
+void wire_stop(void)
+{
+    wire_close_ports();
+    dhcp_release_and_stop(&wire.netif);
+    dhcp_cleanup(&wire.netif);
+    netif_remove(&wire.netif);
+}
+
+static void follow_link(void)
+{
+    bool up = vpn_link(SIDE_WIRE);
+    if (up && !netif_is_link_up(&wire.netif))
+        netif_set_link_up(&wire.netif); /* DHCP and router discovery start again by themselves */
+    else if (!up && netif_is_link_up(&wire.netif))
+        netif_set_link_down(&wire.netif);
+    if (!up)
+        wire.next_hop_until = 0;
+}
+
+uint32_t wire_tick(void)
+{
+    follow_link();
+    sys_check_timeouts();
+    set_dns();
+    return sys_timeouts_sleeptime();
+}
+
+void wire_address4(struct ip_address *out)
+{
+    wire_from_lwip(netif_ip_addr4(&wire.netif), out);
+    if (ip4_addr_isany(netif_ip4_addr(&wire.netif)))
+        out->version = 0;
+}
+
+bool wire_local_for(const struct ip_address *remote, struct ip_address *local)
+{
+    ip_addr_t to;
+    const ip_addr_t *from;
+    if (!netif_is_link_up(&wire.netif))
+        return false;
+    wire_to_lwip(remote, &to);
+    if (IP_IS_V6(&to)) {
+        from = ip6_select_source_address(&wire.netif, ip_2_ip6(&to));
+        if (!from || (ip6_addr_islinklocal(ip_2_ip6(from)) && !ip6_addr_islinklocal(ip_2_ip6(&to))))
+            return false;
+    } else {
+        from = netif_ip_addr4(&wire.netif);
+        if (ip4_addr_isany(ip_2_ip4(from)) ||
+            (!ip4_addr_netcmp(ip_2_ip4(&to), ip_2_ip4(from), netif_ip4_netmask(&wire.netif)) &&
+             ip4_addr_isany(netif_ip4_gw(&wire.netif))))
+            return false;
+    }
+    wire_from_lwip(from, local);
+    return true;
+}

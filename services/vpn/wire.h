@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The outer side: our own host on the wire. lwIP does ARP, neighbour discovery, DHCP, DNS and UDP for IKE;
+ * sealed ESP packets go past it. lwIP is one instance of global state, and so is this; one thread owns it.
+ *
+ * Nothing else in the service sends on the wire. What gets there is lwIP's own traffic, IKE through
+ * wire_send_ike, what the tunnel hands to wire_send_sealed, and, where the policy has exceptions,
+ * wire_send_plain.
+ */
+#ifndef SHOJI_SERVICES_VPN_WIRE_H
+#define SHOJI_SERVICES_VPN_WIRE_H
+
+#include "crypto/ipsec/ike.h"
+
+#define WIRE_DNS_MAX 2
+
+/* How our host gets its addresses. version 0: none given. */
+struct wire_settings {
+    uint16_t mtu;
+    bool dhcp4;                          /* else address4, or no IPv4 */
+    bool automatic6;                     /* router advertisements; else address6, or no IPv6 */
+    struct ip_address address4, router4; /* static */
+    uint8_t prefix4;
+    struct ip_address address6, router6;
+    struct ip_address dns[WIRE_DNS_MAX]; /* instead of those of DHCP and router advertisements */
+    unsigned dns_count;
+};
+
+struct wire_callbacks {
+    /* A datagram on port 500 or 4500 (its non-ESP marker taken off). */
+    void (*ike)(void *owner, const struct ike_datagram *datagram);
+    /* The answer to wire_resolve; version 0: the name has no address. */
+    void (*resolved)(void *owner, const struct ip_address *address);
+};
+
+/* Starts the host. The settings are read once, the callbacks must live on. False: lwIP has no memory. */
+bool wire_start(const struct wire_settings *settings, const struct wire_callbacks *callbacks,
+                void *owner) must_check;
+
+/* Gives the addresses back; nothing is sent or received afterwards. */
+void wire_stop(void);
+
+/* What is not ESP: a whole ARP frame, or an IP packet without its Ethernet header. */
+void wire_arp(const uint8_t *frame, size_t size);
+void wire_packet(const uint8_t *packet, size_t size);
+
+/* Does what is due; returns the milliseconds until the next time. */
+uint32_t wire_tick(void);
+
+/* Which address of ours reaches the remote one now? False: none yet, or no router. */
+bool wire_local_for(const struct ip_address *remote, struct ip_address *local) must_check;
+
+/* Looks a name's address of one version (4 or 6) up; the callback comes now or later, once. False: there is
+ * no DNS server yet, or no way to it. */
+bool wire_resolve(const char *name, uint8_t version) must_check;
+
+void wire_send_ike(const struct ike_datagram *datagram);
+
+/* Our IPv4 address; version 0 while there is none. */
+void wire_address4(struct ip_address *out);
+
+/* Sends a packet of exceptions.c, which is called only where the policy has plain networks. */
+void wire_send_plain(const struct ip_address *destination, const uint8_t *packet, size_t size);
+
+/* Sends a sealed outer IP packet of the tunnel, with TUNNEL_HEADROOM writable bytes in front of it. */
+void wire_send_sealed(const struct ip_address *destination, uint8_t *packet, size_t size, uint64_t now);
+
+#endif
