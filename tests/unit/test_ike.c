@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The IKEv2 connection against the scripted gateway: beginning, refusals, and the sentences that they give.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "crypto/ipsec/proposal.h"
+#include "tests/unit/support/ike_world.h"
+
+#define DEFAULT_IKE "aes256gcm16-prfsha256-x25519"
+#define DEFAULT_ESP "aes256gcm16"
+
+/* Both ends must hold the same CHILD SA, crosswise. */
+static void assert_tunnel(struct world *w)
+{
+    struct world_child *ours = world_child(w, w->sending);
+    assert_non_null(ours);
+    struct peer_child *theirs = peer_child_of(&w->peer, ours->p.spi_out);
+    assert_non_null(theirs);
+    assert_int_equal(theirs->spi_out, ours->p.spi_in);
+    assert_memory_equal(&theirs->in, &ours->p.out, sizeof(theirs->in));
+    assert_memory_equal(&theirs->out, &ours->p.in, sizeof(theirs->out));
+}
+
+static void comes_up(void **state)
+{
+    (void)state;
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    world_connect(w);
+    world_settle(w);
+    if (!w->ups)
+        print_message("%s / %s\n", w->why, w->log);
+    assert_int_equal(w->ups, 1);
+    assert_int_equal(w->downs, 0);
+    assert_tunnel(w);
+    assert_int_equal(w->peer.initial_contacts, 1);
+    assert_int_equal(w->inner.address_count, 1);
+    assert_int_equal(w->inner.address[0].bytes[3], 7);
+    assert_int_equal(w->inner.dns_count, 1);
+    assert_int_equal(w->inner.subnet_count, 1);
+    assert_int_equal(w->inner.subnets[0].last.bytes[3], 255);
+    world_destroy(w);
+}
+
+static struct world *connected(const char *ike, const char *esp)
+{
+    struct world *w = world_create(ike, esp);
+    world_connect(w);
+    world_settle(w);
+    if (w->ups != 1)
+        fail_msg("%s with %s: %s", ike, esp, w->why);
+    assert_tunnel(w);
+    return w;
+}
+
+static void speaks_each_proposal(void **state)
+{
+    (void)state;
+    static const char *const ike[] = {
+        "aes256gcm16-prfsha384-ecp384", "aes128gcm16-prfsha256-ecp256", "chacha20poly1305-prfsha512-x25519",
+        "aes256-sha512-modp2048",       "aes128-sha256-modp3072",       "aes256-sha384-prfsha256-x25519",
+    };
+    static const char *const esp[] = {
+        "aes256gcm16-esn", "aes128gcm16-noesn",    "chacha20poly1305",
+        "aes256-sha512",   "aes128-sha256-x25519", "aes256-sha384-ecp256",
+    };
+    for (unsigned i = 0; i < ARRAY_COUNT(ike); i++)
+        world_destroy(connected(ike[i], esp[i]));
+}
+
+/* The tunnel does not come up; the sentence has these words and the next try is so far away. */
+static void assert_refused(struct world *w, const char *words)
+{
+    world_connect(w);
+    world_run(w, 3000);
+    assert_int_equal(w->ups, 0);
+    assert_true(w->downs >= 1);
+    if (!strstr(w->why, words))
+        fail_msg("\"%s\" lacks \"%s\"", w->why, words);
+    assert_true(w->again >= 1000);
+    assert_int_equal(world_child_count(w), 0);
+    world_destroy(w);
+}
+
+static void takes_cookies_and_other_groups(void **state)
+{
+    (void)state;
+    struct world *w = world_create("aes256gcm16-prfsha256-x25519-ecp256", DEFAULT_ESP);
+    w->peer.script.demand_cookie = true;
+    w->peer.script.insist = ke_group_find(19);
+    w->peer.script.ike[0].groups[0] = ke_group_find(19);
+    w->peer.script.ike[0].groups[1] = NULL;
+    world_connect(w);
+    world_settle(w);
+    assert_int_equal(w->ups, 1);
+    assert_tunnel(w);
+    world_destroy(w);
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.insist = ke_group_find(14);
+    assert_refused(w, "the gateway chose group 14; the policy allows 31");
+}
+
+static void names_each_refusal(void **state)
+{
+    (void)state;
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.refuse_init = NOTIFY_NO_PROPOSAL_CHOSEN;
+    assert_refused(w, "none of the policy's IKE proposals");
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.refuse_auth = NOTIFY_AUTHENTICATION_FAILED;
+    assert_refused(w, "AUTHENTICATION_FAILED");
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.refuse_child = NOTIFY_NO_PROPOSAL_CHOSEN;
+    assert_refused(w, "none of the policy's ESP proposals");
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.refuse_child = NOTIFY_TS_UNACCEPTABLE;
+    assert_refused(w, "traffic selectors");
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.no_address = true;
+    assert_refused(w, "no inner address");
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.widen = true;
+    assert_refused(w, "beyond those");
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.unknown_critical = true;
+    assert_refused(w, "critical");
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.broken_answer = true;
+    assert_refused(w, "malformed");
+}
+
+static void refuses_a_gateway_with_another_secret(void **state)
+{
+    (void)state;
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.wrong_secret = true;
+    world_connect(w);
+    world_run(w, 1000);
+    assert_int_equal(w->ups, 0);
+    assert_int_equal(w->downs, 1);
+    assert_int_equal(w->added, 0);
+    assert_true(w->why[0]);
+    assert_null(w->peer.current); /* told by AUTHENTICATION_FAILED */
+    world_destroy(w);
+}
+
+static void refuses_another_name(void **state)
+{
+    (void)state;
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->config.remote_id.bytes[0] = 'x';
+    assert_refused(w, "gw.example");
+}
+
+static void ignores_an_unknown_payload(void **state)
+{
+    (void)state;
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.unknown_plain = true;
+    world_connect(w);
+    world_settle(w);
+    assert_int_equal(w->ups, 1);
+    world_destroy(w);
+}
+
+/* Refusals double the wait up to a minute; a silent gateway is tried again soon. */
+static void backs_off(void **state)
+{
+    (void)state;
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.refuse_auth = NOTIFY_AUTHENTICATION_FAILED;
+    world_connect(w);
+    uint64_t last = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        world_run(w, last + 100);
+        assert_int_equal(w->downs, i + 1);
+        assert_true(w->again == 60000 || w->again >= 2 * last);
+        last = w->again;
+    }
+    assert_int_equal(last, 60000);
+    w->peer.script.refuse_auth = 0;
+    world_run(w, last + 100);
+    assert_int_equal(w->ups, 1);
+    world_destroy(w);
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.silent = true;
+    world_connect(w);
+    world_run(w, 60000);
+    assert_int_equal(w->ups, 0);
+    assert_non_null(strstr(w->why, "does not answer"));
+    assert_true(w->again <= 4000);
+    w->peer.script.silent = false;
+    world_run(w, 10000);
+    assert_int_equal(w->ups, 1);
+    world_destroy(w);
+}
+
+/* A forged refusal, which anybody can send, does not end what the gateway's answer continues. */
+static void outlives_a_forged_refusal(void **state)
+{
+    (void)state;
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.refuse_init = NOTIFY_NO_PROPOSAL_CHOSEN;
+    world_connect(w);
+    struct wire_datagram first = *w->to_peer.item[0];
+    assert_true(world_to_peer(w));
+    assert_true(world_to_us(w));
+    assert_int_equal(w->downs, 0);
+    w->peer.script.refuse_init = 0;
+    peer_receive(&w->peer, &first.local, &first.remote, first.data, first.size);
+    world_settle(w);
+    assert_int_equal(w->ups, 1);
+    assert_int_equal(w->downs, 0);
+    world_destroy(w);
+}
+
+static void lives_with_loss_and_doubles(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 40; seed++) {
+        struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+        w->seed = seed;
+        w->loss = 60;
+        w->doubling = 60;
+        w->peer.script.demand_cookie = seed & 1;
+        w->config.child_lifetime = 20;
+        w->config.ike_lifetime = 47;
+        world_connect(w);
+        world_run(w, 300000);
+        assert_true(w->ups >= 1);
+        w->loss = 0;
+        world_run(w, 60000);
+        assert_tunnel(w);
+        world_destroy(w);
+    }
+}
+
+static void fragments_and_reassembles(void **state)
+{
+    (void)state;
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.fragments = true;
+    w->peer.script.fragment_size = 300;
+    w->config.fragment_size = 320;
+    w->doubling = 128;
+    world_connect(w);
+    world_settle(w);
+    assert_int_equal(w->ups, 1);
+    assert_tunnel(w);
+    w->largest = 0;
+    peer_act(&w->peer, ACT_REKEY_CHILD);
+    world_settle(w);
+    world_run(w, 5000);
+    assert_true(w->largest <= 320);
+    assert_int_equal(w->added, 2);
+    assert_tunnel(w);
+    world_destroy(w);
+}
+
+static void finds_nats(void **state)
+{
+    (void)state;
+    struct world *w = connected(DEFAULT_IKE, DEFAULT_ESP);
+    assert_false(world_child(w, w->sending)->p.udp_encapsulated);
+    assert_int_equal(world_child(w, w->sending)->p.outer_remote.port, IKE_NAT_PORT);
+    world_run(w, 100000);
+    assert_int_equal(w->keepalives, 0);
+    world_destroy(w);
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.sees_nat = true;
+    world_connect(w);
+    world_run(w, 100000);
+    assert_true(world_child(w, w->sending)->p.udp_encapsulated);
+    assert_true(w->keepalives >= 3);
+    world_destroy(w);
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.behind_nat = true;
+    world_connect(w);
+    world_run(w, 100000);
+    assert_true(world_child(w, w->sending)->p.udp_encapsulated);
+    assert_int_equal(w->keepalives, 0);
+    world_destroy(w);
+
+    w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->config.force_udp = true;
+    world_connect(w);
+    world_settle(w);
+    assert_true(world_child(w, w->sending)->p.udp_encapsulated);
+    world_destroy(w);
+}
+
+static void count_line(void *context, const char *text)
+{
+    assert_true(strlen(text) > 0);
+    ++*(unsigned *)context;
+}
+
+static void describes_itself(void **state)
+{
+    (void)state;
+    unsigned lines = 0;
+    struct world *w = connected(DEFAULT_IKE, DEFAULT_ESP);
+    ike_describe(w->ike, w->now, count_line, &lines);
+    assert_true(lines > 5);
+    world_destroy(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(comes_up),
+        cmocka_unit_test(speaks_each_proposal),
+        cmocka_unit_test(takes_cookies_and_other_groups),
+        cmocka_unit_test(names_each_refusal),
+        cmocka_unit_test(refuses_a_gateway_with_another_secret),
+        cmocka_unit_test(refuses_another_name),
+        cmocka_unit_test(ignores_an_unknown_payload),
+        cmocka_unit_test(backs_off),
+        cmocka_unit_test(outlives_a_forged_refusal),
+        cmocka_unit_test(lives_with_loss_and_doubles),
+        cmocka_unit_test(fragments_and_reassembles),
+        cmocka_unit_test(finds_nats),
+        cmocka_unit_test(describes_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
