@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
+import vpn  # noqa: E402
 from measure import Counters, Guest, dm_crypt  # noqa: E402
 from testbed import luks  # noqa: E402
 from testbed.bochs import BochsMachine  # noqa: E402
@@ -29,6 +30,9 @@ TARGETS = {
     "cpu_ratio": ("at least", 0.95), "syscall_ratio": ("at least", 0.95), "fork_ratio": None, "pipe_ratio": None,
     "seq_read_vs_dmcrypt": ("at least", 1.0), "seq_write_vs_dmcrypt": ("at least", 1.0), "rand_read_vs_dmcrypt": ("at least", 0.8),
     "xts_512_ratio": ("at least", 0.95), "xts_4k_ratio": ("at least", 0.95),
+    "esp_seal_1400_ratio": ("at least", 0.85), "esp_open_1400_ratio": ("at least", 0.85),
+    "vpn_cpu_vs_strongswan": ("at most", 0.67), "vpn_cpu_s_per_gib": None, "strongswan_cpu_s_per_gib": None, "vpn_rss_mib": ("at most", 8),
+    "vpn_allocs_per_packet": ("at most", 0), "vpn_allocs_per_packet_cbc": None,
     "guest_memory_lost_mib": ("at most", 64), "efi_kib": None,
 }
 
@@ -85,6 +89,14 @@ def xts_figures():
     return figures
 
 
+def esp_figures():
+    figures = {"esp_seal_1400_ratio": [], "esp_open_1400_ratio": []}
+    for line in run(BUILD / "bench" / "esp")[1].splitlines():
+        way, ratio = line.split()
+        figures[f"esp_{way}_1400_ratio"].append(float(ratio))
+    return figures
+
+
 def verdict(key, value):
     target = TARGETS[key]
     if target is None:
@@ -95,19 +107,21 @@ def verdict(key, value):
 
 def write_table(samples):
     flat = {}
-    print(f"\n{'figure':<24}{'median':>10}{'lowest':>10}{'highest':>10}   wanted")
+    print(f"\n{'figure':<26}{'median':>10}{'lowest':>10}{'highest':>10}   wanted")
     for key in TARGETS:
         values = samples[key]
         median = statistics.median(values)
         flat[key], flat[key + "_min"], flat[key + "_max"] = round(median, 4), round(min(values), 4), round(max(values), 4)
-        print(f"{key:<24}{median:>10.3f}{min(values):>10.3f}{max(values):>10.3f}   {verdict(key, median)}")
+        print(f"{key:<26}{median:>10.3f}{min(values):>10.3f}{max(values):>10.3f}   {verdict(key, median)}")
     (BUILD / "bench.json").write_text(json.dumps(flat, indent=1) + "\n")
-    print(f"\nmedian of {ROUNDS} rounds (xts: of {len(samples['xts_512_ratio'])}), both sides in turns; build/bench.json has the same")
+    print(f"\nmedian of {ROUNDS} rounds (xts and esp: of {len(samples['xts_512_ratio'])}), both sides in turns; build/bench.json has the same")
 
 
 def main():
     samples = {key: [] for key in TARGETS}
     samples.update(xts_figures())
+    samples.update(esp_figures())
+    samples.update(vpn.figures(ROUNDS))
     samples["efi_kib"] = [(BUILD / "shoji.efi").stat().st_size / 1024]
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
