@@ -80,11 +80,11 @@ all: build/shoji.efi build/shojictl build/shoji-vpn ## build shoji.efi, shojictl
 unit: $(UNIT_TESTS) | packages-unit ## build and run the unit tests under ASan and UBSan
 	@$(PYTHON) tools/run_unit.py build/results/unit.count $(sort $(UNIT_TESTS))
 
-fuzz: $(FUZZERS) ## run the fuzzers, FUZZ_SECONDS in all (ten minutes)
-	@$(PYTHON) tools/run_fuzz.py --seconds-in-all $(FUZZ_SECONDS) build/results/fuzz.count $(sort $(FUZZERS))
+fuzz: $(FUZZERS) ## run the fuzzers, each for FUZZ_SECONDS (ten minutes)
+	@$(PYTHON) tools/run_fuzz.py $(FUZZ_SECONDS) build/results/fuzz.count $(sort $(FUZZERS))
 
 fuzz-short: $(FUZZERS)
-	@$(PYTHON) tools/run_fuzz.py --seconds-each $(FUZZ_CHECK_SECONDS) build/results/fuzz.count $(sort $(FUZZERS))
+	@$(PYTHON) tools/run_fuzz.py $(FUZZ_CHECK_SECONDS) build/results/fuzz.count $(sort $(FUZZERS))
 
 system: all efi-tests disk ## run the system tests in QEMU; T=name runs those whose name matches
 	@$(PYTHON) tools/run_system.py build/results/system.count $(T)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""run_fuzz.py --seconds-each N | --seconds-in-all N COUNT-FILE PROGRAM...: runs libFuzzer programs on copies of their seeds, as many at
-a time as there are CPUs, and writes `passed failed`. What a crash needs to be seen again is left in build/fuzz/crashes."""
+"""run_fuzz.py SECONDS COUNT-FILE PROGRAM...: runs each libFuzzer program so long on a copy of its seeds, as many at a time as there
+are CPUs, and writes `passed failed`. What a crash needs to be seen again is left in build/fuzz/crashes."""
 import argparse
 import os
 import shutil
@@ -33,20 +33,17 @@ def run(program, seconds):
 
 def main():
     parser = argparse.ArgumentParser()
-    span = parser.add_mutually_exclusive_group(required=True)
-    span.add_argument("--seconds-each", type=int)
-    span.add_argument("--seconds-in-all", type=int)
+    parser.add_argument("seconds", type=int)
     parser.add_argument("count_file", type=Path)
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
 
     workers = os.cpu_count() or 1
     count = len(arguments.programs)
-    seconds = arguments.seconds_each or max(1, arguments.seconds_in_all * min(workers, max(count, 1)) // max(count, 1))
-    print(f"==> fuzzing {count} parsers, {seconds} s each", flush=True)
+    print(f"==> fuzzing {count} parsers, {arguments.seconds} s each", flush=True)
     passed = failed = 0
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        for name, good, text in pool.map(lambda program: run(program, seconds), arguments.programs):
+        for name, good, text in pool.map(lambda program: run(program, arguments.seconds), arguments.programs):
             runs = next((line.rsplit(":", 1)[1].strip() for line in text.splitlines() if "number_of_executed_units" in line), "?")
             print(f"{'ok  ' if good else 'FAIL'} fuzz {name}: {runs} runs", flush=True)
             if not good:

@@ -53,3 +53,18 @@ def test_cloud_kernel_from_an_encrypted_ide_disk(folder, model, cpus):
 @pytest.mark.parametrize("model,cpus", [(MODELS[0], 2), (MODELS[1], 1)])
 def test_what_intel_cpus_answer(folder, model, cpus):
     check(folder, "vmx", cpus, {"model": model})
+
+
+@pytest.mark.parametrize("model, words", [
+    ("p4_prescott_celeron_336", "offers no Intel virtualization (VT-x)"),
+    ("core2_penryn_t9600", "without nested paging (EPT)"),
+    ("corei5_lynnfield_750", "without unrestricted guests"),
+], ids=["no-vt-x", "no-ept", "no-unrestricted-guest"])
+def test_intel_cpu_that_cannot(folder, model, words):
+    disk = encrypted_cloud_disk(folder / "disk.img")
+    before = disk.digest()
+    with BochsMachine(disk.path, folder / "machine", model=model, cpus=1) as machine:
+        machine.expect_words(words, 180)
+        machine.expect_words("Press a key", 60)
+        assert "Linux version" not in machine.text
+    assert disk.digest() == before
