@@ -37,8 +37,8 @@ SUPPORT_SOURCES := $(wildcard tests/unit/support/*.c)
 TOOL_SOURCES := $(wildcard tools/shojictl/*.c) $(filter-out lib/strings.c,$(LIB_SOURCES))
 # The programs of the EFI tests, and what makes the core the test core.
 EFI_PROGRAM_SOURCES := boot/firmware.c boot/heap.c boot/memory_map.c lib/format.c lib/secret.c lib/strings.c
-EFI_TEST_SOURCES    := $(filter-out %/acpi.c,$(wildcard tests/system/efi/*.c tests/system/efi/*.S)) $(EFI_PROGRAM_SOURCES)
-EFI_ACPI_SOURCES    := $(wildcard tests/system/efi/acpi.c) boot/device_path.c $(EFI_PROGRAM_SOURCES)
+EFI_BEFORE_SOURCES  := tests/system/efi/next.c boot/device_path.c $(EFI_PROGRAM_SOURCES)
+EFI_TEST_SOURCES    := $(filter-out %/acpi.c %/lock.c %/next.c,$(wildcard tests/system/efi/*.c tests/system/efi/*.S)) $(EFI_PROGRAM_SOURCES)
 TEST_CORE_SOURCES   := $(wildcard tests/system/core/*.c)
 UNIT_TESTS   := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -235,13 +235,13 @@ build/test/shoji.so: $(filter-out %/core_image.S.o,$(BOOT_OBJECTS)) build/test/b
 	$(link_efi)
 build/efi/tests.so: $(call objects,efi,$(EFI_TEST_SOURCES)) boot/efi.lds $(CRYPTO_LIBRARY)
 	$(link_efi)
-build/efi/acpi.so: $(call objects,efi,$(EFI_ACPI_SOURCES)) boot/efi.lds $(CRYPTO_LIBRARY)
+build/efi/acpi.so build/efi/lock.so: build/efi/%.so: build/efi/tests/system/efi/%.c.o $(call objects,efi,$(EFI_BEFORE_SOURCES)) boot/efi.lds $(CRYPTO_LIBRARY)
 	$(link_efi)
 build/test/%.efi: build/test/%.so tools/finish_pe.py
 	$(finish_efi)
 build/efi/%.efi: build/efi/%.so tools/finish_pe.py
 	$(finish_efi)
-efi-tests: build/test/shoji.efi build/efi/tests.efi build/efi/acpi.efi
+efi-tests: build/test/shoji.efi build/efi/tests.efi build/efi/acpi.efi build/efi/lock.efi
 
 # ---- Linux programs: shojictl, unit tests, fuzzers ----
 

@@ -7,7 +7,8 @@ import pytest
 from testbed import luks
 from testbed.bochs import MODELS, BochsMachine
 from testbed.cloud import SERIAL, encrypted_cloud_disk
-from testbed.disk import ROOT_FIRST
+from testbed.disk import LOADER_PATH, ROOT_FIRST
+from testbed.tools import BUILD
 from test_boot import MARKER, judge_root
 from test_efi import check
 
@@ -55,13 +56,15 @@ def test_what_intel_cpus_answer(folder, model, cpus):
     check(folder, "vmx", cpus, {"model": model})
 
 
-@pytest.mark.parametrize("model, words", [
-    ("p4_prescott_celeron_336", "offers no Intel virtualization (VT-x)"),
-    ("core2_penryn_t9600", "without nested paging (EPT)"),
-    ("corei5_lynnfield_750", "without unrestricted guests"),
-], ids=["no-vt-x", "no-ept", "no-unrestricted-guest"])
-def test_intel_cpu_that_cannot(folder, model, words):
+@pytest.mark.parametrize("model, first, words", [
+    ("p4_prescott_celeron_336", "acpi", "offers no Intel virtualization (VT-x)"),
+    ("core2_penryn_t9600", "acpi", "without nested paging (EPT)"),
+    ("corei5_lynnfield_750", "acpi", "without unrestricted guests"),
+    (MODELS[0], "lock", "Virtualization (VT-x) is switched off by the firmware"),
+], ids=["no-vt-x", "no-ept", "no-unrestricted-guest", "locked-off"])
+def test_intel_cpu_that_cannot(folder, model, first, words):
     disk = encrypted_cloud_disk(folder / "disk.img")
+    disk.put(LOADER_PATH, BUILD / "efi" / f"{first}.efi")
     before = disk.digest()
     with BochsMachine(disk.path, folder / "machine", model=model, cpus=1) as machine:
         machine.expect_words(words, 180)

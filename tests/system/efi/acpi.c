@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bochs' firmware has no ACPI tables. This program installs those of its machine (i440fx, PIIX3 and the power
  * management of PIIX4) and starts \EFI\BOOT\NEXT.EFI. (ACPI specification 6.5, chapters 5, 6.4 and 20.) */
-#include "boot/device_path.h"
 #include "boot/firmware.h"
 #include "lib/strings.h"
+#include "tests/system/efi/next.h"
 
-#define NEXT                 "\\EFI\\BOOT\\NEXT.EFI"
 #define CPUS_MAX             8u
 #define PM_BASE              0xb000u
 #define CONTROL              (PM_BASE + 4)
@@ -239,12 +238,5 @@ static bool install_all(void)
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 {
     firmware_start(image, table);
-    EFI_LOADED_IMAGE_PROTOCOL *loaded = protocol_of(image, &loaded_image_guid);
-    EFI_DEVICE_PATH *device = loaded ? protocol_of(loaded->DeviceHandle, &device_path_guid) : NULL;
-    EFI_DEVICE_PATH *path = device ? device_path_of_file(device, NEXT) : NULL;
-    EFI_HANDLE next;
-    if (!path || !install_all())
-        return EFI_UNSUPPORTED;
-    EFI_STATUS status = firmware.services->LoadImage(FALSE, image, path, NULL, 0, &next);
-    return EFI_ERROR(status) ? status : firmware.services->StartImage(next, NULL, NULL);
+    return install_all() ? start_next() : EFI_UNSUPPORTED;
 }
