@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian from an encrypted disk on the PIIX3's IDE: firmware, GRUB and Linux's ata_piix under Shoji; judged from outside like NVMe."""
+"""Debian from an encrypted disk on the PIIX3's IDE: firmware, GRUB and Linux's ata_piix under Shoji; judged from outside like NVMe.
+With one CPU: with two, a boot on this lane fails now and then (docs/architecture.md, "Known faults"). The Bochs lane boots with two."""
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ FIO_JOBS = [
 
 def test_debian_boots_from_ide_and_the_disk_holds_ciphertext_only(folder, start):
     disk = encrypted_disk(folder / "disk.img")
-    machine = boot(start, disk, cpus=2, storage="ide", reboot=True)
+    machine = boot(start, disk, cpus=1, storage="ide", reboot=True)
     assert "ata_piix" in machine.shell("dmesg")
     assert machine.shell("findmnt -no SOURCE /").startswith("/dev/sda")
     volume, = json.loads(machine.shell("shojictl status --json"))["volumes"]
@@ -54,7 +55,7 @@ def test_other_drives_of_the_controller_and_discard(folder, start):
     plain.write_bytes(os.urandom(16 << 20))
     disc.write_bytes(os.urandom(4 << 20))
     disk = encrypted_disk(folder / "disk.img", policy(volume_extra="discard = yes\n"))
-    machine = boot(start, disk, cpus=2, storage="ide", extra=[
+    machine = boot(start, disk, cpus=1, storage="ide", extra=[
         "-drive", f"if=none,id=disk1,format=raw,cache=unsafe,file={plain}", "-device", "ide-hd,bus=ide.0,unit=1,drive=disk1",
         "-drive", f"if=none,id=disc,format=raw,readonly=on,media=cdrom,file={disc}", "-device", "ide-cd,bus=ide.1,unit=0,drive=disc"])
     for device, image in (("/dev/sdb", plain), ("/dev/sr0", disc)):
