@@ -9,7 +9,7 @@ from pathlib import Path
 
 RESULTS = Path("build/results")
 FOLDER = Path("tests/system")
-SECOND_LANE = [FOLDER / name for name in ("test_bochs.py", "test_ide.py", "test_refusals.py", "vpn") if (FOLDER / name).exists()]
+SECOND_LANE = [FOLDER / name for name in ("test_bochs.py", "test_nvme.py", "test_refusals.py", "vpn") if (FOLDER / name).exists()]
 LANES = {"first": [str(FOLDER), *(f"--ignore={path}" for path in SECOND_LANE)], "second": list(map(str, SECOND_LANE))}
 NOTHING_COLLECTED = 5  # pytest's status when no test of the lane has such a name
 

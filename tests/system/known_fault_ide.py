@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian from an encrypted disk on the PIIX3's IDE: firmware, GRUB and Linux's ata_piix under Shoji; judged from outside like NVMe.
-With one CPU: with two, a boot on this lane fails now and then (docs/architecture.md, "Known faults"). The Bochs lane boots with two."""
+They fail now and then (docs/architecture.md, "Known faults"), so `make check` does not run them: name this file to pytest."""
 import hashlib
 import json
 import os
