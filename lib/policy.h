@@ -6,11 +6,10 @@
 
 #include "lib/base.h"
 #include "lib/guid.h"
-#include "lib/report.h"
+#include "lib/policy_grammar.h"
 
 #define POLICY_FILE_MAX    KIB(64)
 #define POLICY_VOLUMES_MAX 4
-#define POLICY_NAME_MAX    32
 #define POLICY_PATH_MAX    256
 #define POLICY_SERIAL_MAX  64
 
@@ -25,14 +24,14 @@ struct policy_volume {
     struct guid partition;        /* match = partuuid:GUID                                       */
     char header[POLICY_PATH_MAX]; /* header = \EFI\shoji\root.luks; the backup is that + ".bak"  */
     enum policy_unlock
-        unlock[POLICY_UNLOCK_MAX];       /* unlock = passphrase; in order, UNLOCK_NONE ends the list    */
-    bool discard;                        /* discard = yes | no (default no): may TRIM reach the disk?   */
-    enum policy_elsewhere elsewhere;     /* elsewhere = pass | deny (default pass)                      */
-    bool pinned;                         /* set when the three keys below are given; all or none        */
-    char disk_serial[POLICY_SERIAL_MAX]; /* disk-serial = ...                                           */
-    uint64_t first_lba;                  /* first-lba = N, in the disk's logical blocks                 */
-    uint64_t lba_count;                  /* lba-count = N                                               */
-    unsigned line;                       /* line of the section's heading                               */
+        unlock[POLICY_UNLOCK_MAX];          /* unlock = passphrase; in order, UNLOCK_NONE ends the list    */
+    bool discard;                           /* discard = yes | no (default no): may TRIM reach the disk?   */
+    enum policy_elsewhere elsewhere;        /* elsewhere = pass | deny (default pass)                      */
+    bool pinned;                            /* set when the three keys below are given; all or none        */
+    char disk_serial[POLICY_SERIAL_MAX];    /* disk-serial = ...                                           */
+    uint64_t first_lba;                     /* first-lba = N, in the disk's logical blocks                 */
+    uint64_t lba_count;                     /* lba-count = N                                               */
+    unsigned line, match_line, header_line; /* of the section's heading and of these two keys */
 };
 
 enum policy_apic { APIC_AUTO, APIC_STARTS, APIC_TRAP };

@@ -39,11 +39,11 @@ struct ike_configuration {
     struct selector_list local_selectors,
         remote_selectors; /* what is asked for; local is narrowed to the inner address */
     bool want_inner4, want_inner6, force_udp;
-    uint32_t ike_lifetime, child_lifetime, reauth_lifetime; /* our own; 0: never */
+    uint64_t ike_lifetime, child_lifetime, reauth_lifetime; /* our own; 0: never */
     uint64_t child_bytes_max;
-    uint32_t dead_peer_interval,
+    uint64_t dead_peer_interval,
         keepalive_interval; /* liveness check after so long without traffic; NAT keepalive */
-    uint16_t fragment_size; /* of an IKE datagram's IP payload, RFC 7383 */
+    uint64_t fragment_size; /* of an IKE datagram's IP payload, RFC 7383 */
 };
 
 /* What CFG_REPLY gave (RFC 7296 section 3.15). */

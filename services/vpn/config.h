@@ -26,7 +26,7 @@ struct vpn_configuration {
     bool crl_required;
     struct ike_configuration ike; /* credential and trust are set by vpn_secrets_load */
     struct wire_settings wire;
-    uint32_t guest_lease; /* seconds */
+    uint64_t guest_lease; /* seconds */
     bool copy_dscp;
     struct selector_list plain; /* networks past the tunnel; empty: none */
 };

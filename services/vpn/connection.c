@@ -245,7 +245,7 @@ uint64_t service_tick(struct service *s)
 bool service_start(struct service *s, struct vpn_configuration *c, struct report *problem)
 {
     const struct tunnel_settings settings = {
-        .wire_mtu = c->wire.mtu, .guest_mtu = GUEST_MTU, .copy_dscp = c->copy_dscp};
+        .wire_mtu = (uint16_t)c->wire.mtu, .guest_mtu = GUEST_MTU, .copy_dscp = c->copy_dscp};
     *s = (struct service){.configuration = c,
                           .gateway = c->gateway_address,
                           .version = 4,
@@ -257,7 +257,7 @@ bool service_start(struct service *s, struct vpn_configuration *c, struct report
     s->ike = ike_create(&c->ike, &ike_callbacks, s);
     if (!s->tunnel || !s->ike || !wire_start(&c->wire, &wire_callbacks, s))
         return report(problem, "The VPN could not start: there is not enough memory.");
-    guest_start(&s->guest, s->tunnel, c->guest_lease, s->now);
+    guest_start(&s->guest, s->tunnel, (uint32_t)c->guest_lease, s->now);
     if (c->plain.count > 0) {
         static struct exceptions exceptions; /* one service, one thread */
         exceptions = (struct exceptions){.networks = &c->plain};

@@ -143,36 +143,36 @@ static err_t set_up_interface(struct netif *netif)
     return ERR_OK;
 }
 
-static void set_addresses4(const struct wire_settings *s)
+static void set_addresses4(const struct wire_family *s)
 {
-    if (s->dhcp4) {
+    if (s->automatic) {
         (void)dhcp_start(&wire.netif);
         return;
     }
     ip_addr_t address, router;
-    ip4_addr_t mask = {lwip_htonl(s->prefix4 ? UINT32_MAX << (32 - s->prefix4) : 0)};
-    wire_to_lwip(&s->address4, &address);
-    wire_to_lwip(&s->router4, &router);
-    if (s->address4.version == 4)
+    ip4_addr_t mask = {lwip_htonl(s->prefix ? UINT32_MAX << (32 - s->prefix) : 0)};
+    wire_to_lwip(&s->address, &address);
+    wire_to_lwip(&s->router, &router);
+    if (s->address.version == 4)
         netif_set_addr(&wire.netif, ip_2_ip4(&address), &mask,
-                       s->router4.version == 4 ? ip_2_ip4(&router) : IP4_ADDR_ANY4);
+                       s->router.version == 4 ? ip_2_ip4(&router) : IP4_ADDR_ANY4);
 }
 
-static void set_addresses6(const struct wire_settings *s)
+static void set_addresses6(const struct wire_family *s)
 {
-    if (!s->automatic6 && s->address6.version != 6)
+    if (!s->automatic && s->address.version != 6)
         return;
     netif_create_ip6_linklocal_address(&wire.netif, 1);
-    netif_set_ip6_autoconfig_enabled(&wire.netif, s->automatic6);
-    if (s->address6.version == 6) {
+    netif_set_ip6_autoconfig_enabled(&wire.netif, s->automatic);
+    if (s->address.version == 6) {
         ip_addr_t address;
         s8_t index;
-        wire_to_lwip(&s->address6, &address);
+        wire_to_lwip(&s->address, &address);
         if (netif_add_ip6_address(&wire.netif, ip_2_ip6(&address), &index) == ERR_OK && index >= 0)
             netif_ip6_addr_set_state(&wire.netif, index, IP6_ADDR_TENTATIVE);
     }
-    wire.has_router6 = s->router6.version == 6;
-    wire_to_lwip(&s->router6, &wire.router6);
+    wire.has_router6 = s->router.version == 6;
+    wire_to_lwip(&s->router, &wire.router6);
 }
 
 /* Servers of the policy come first; lwIP's DHCP would overwrite them, so they are set again with each lease.
@@ -189,7 +189,7 @@ bool wire_start(const struct wire_settings *s, const struct wire_callbacks *call
     if (!initialised)
         lwip_init();
     initialised = true;
-    wire = (struct wire){.callbacks = callbacks, .owner = owner, .mtu = s->mtu};
+    wire = (struct wire){.callbacks = callbacks, .owner = owner, .mtu = (uint16_t)s->mtu};
     vpn_mac(SIDE_WIRE, wire.mac.bytes);
     for (; wire.dns_count < s->dns_count; wire.dns_count++)
         wire_to_lwip(&s->dns[wire.dns_count], &wire.dns[wire.dns_count]);
@@ -200,8 +200,8 @@ bool wire_start(const struct wire_settings *s, const struct wire_callbacks *call
     set_dns();
     if (!wire_open_ports())
         return false;
-    set_addresses4(s);
-    set_addresses6(s);
+    set_addresses4(&s->ipv4);
+    set_addresses6(&s->ipv6);
     return true;
 }
 

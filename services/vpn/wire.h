@@ -13,14 +13,16 @@
 
 #define WIRE_DNS_MAX 2
 
-/* How our host gets its addresses. version 0: none given. */
+/* How our host gets its addresses of one IP version. */
+struct wire_family {
+    bool automatic;                    /* DHCP, router advertisements; else `address` */
+    struct ip_address address, router; /* version 0: none */
+    uint8_t prefix;
+};
+
 struct wire_settings {
-    uint16_t mtu;
-    bool dhcp4;                          /* else address4, or no IPv4 */
-    bool automatic6;                     /* router advertisements; else address6, or no IPv6 */
-    struct ip_address address4, router4; /* static */
-    uint8_t prefix4;
-    struct ip_address address6, router6;
+    uint64_t mtu;
+    struct wire_family ipv4, ipv6;
     struct ip_address dns[WIRE_DNS_MAX]; /* instead of those of DHCP and router advertisements */
     unsigned dns_count;
 };

@@ -129,7 +129,7 @@ static void answer_client(const uint8_t *data, size_t size)
 static void client(const uint8_t *data, size_t size)
 {
     static const struct wire_callbacks callbacks = {no_ike, no_name};
-    static const struct wire_settings settings = {.mtu = 1500, .dhcp4 = true};
+    static const struct wire_settings settings = {.mtu = 1500, .ipv4.automatic = true};
     world_reset();
     require(wire_start(&settings, &callbacks, NULL));
     (void)wire_tick();

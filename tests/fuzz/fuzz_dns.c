@@ -92,8 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct wire_callbacks callbacks = {no_ike, resolved};
     struct wire_settings settings = {.mtu = 1500,
-                                     .address4 = ip_of("192.0.2.2"),
-                                     .prefix4 = 24,
+                                     .ipv4 = {.address = ip_of("192.0.2.2"), .prefix = 24},
                                      .dns = {ip_of("192.0.2.53")},
                                      .dns_count = 1};
     world_reset();

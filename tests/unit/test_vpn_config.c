@@ -52,7 +52,7 @@ static void test_defaults(void **state)
     assert_int_equal(c.ike.remote_selectors.count, 2);
     assert_int_equal(c.ike.child_lifetime, 3600);
     assert_int_equal(c.ike.reauth_lifetime, 0);
-    assert_true(c.wire.dhcp4 && c.wire.automatic6);
+    assert_true(c.wire.ipv4.automatic && c.wire.ipv6.automatic);
     assert_int_equal(c.wire.mtu, 1500);
     assert_int_equal(c.plain.count, 0);
     assert_int_equal(c.guest_lease, 60);
@@ -84,9 +84,9 @@ static void test_all_keys(void **state)
     assert_int_equal(c.ike.child_bytes_max, 1000000);
     assert_int_equal(c.ike.fragment_size, 1200);
     struct ip_address wire = ip_of("192.0.2.2"), router = ip_of("192.0.2.254");
-    assert_true(ip_equal(&c.wire.address4, &wire) && ip_equal(&c.wire.router4, &router));
-    assert_int_equal(c.wire.prefix4, 24);
-    assert_false(c.wire.dhcp4 || c.wire.automatic6);
+    assert_true(ip_equal(&c.wire.ipv4.address, &wire) && ip_equal(&c.wire.ipv4.router, &router));
+    assert_int_equal(c.wire.ipv4.prefix, 24);
+    assert_false(c.wire.ipv4.automatic || c.wire.ipv6.automatic);
     assert_int_equal(c.wire.dns_count, 2);
     assert_int_equal(c.plain.count, 2);
 }
@@ -98,7 +98,7 @@ static void test_refusals(void **state)
     } cases[] = {
         {"there is no section [vpn NAME]", "[os]\npath = \\EFI\\x\n"},
         {"policy.conf line 1: the key \"gateway\" stands before", "gateway = a\n"},
-        {"policy.conf line 1: \"vnp\" is an unknown section", "[vnp office]\n"},
+        {"policy.conf line 1: the section [vnp] is unknown", "[vnp office]\n"},
         {"policy.conf line 3: [vpn office] lacks the key \"gateway\"", HEAD},
         {"lacks the key \"local-id\"", HEAD "gateway = a.example\n"},
         {"lacks \"psk\", or", HEAD "gateway = a.example\nlocal-id = a.example\n"},
@@ -113,7 +113,7 @@ static void test_refusals(void **state)
         {"policy.conf line 7: ", BASE "ike = aes256gcm8-x25519\n"},
         {"policy.conf line 7: ", BASE "esp = 3des\n"},
         {"is no network", BASE "networks = 10.0.0.0/33\n"},
-        {"write yes or no", BASE "copy-dscp = maybe\n"},
+        {"write no or yes", BASE "copy-dscp = maybe\n"},
         {"write a number from 3 to", BASE "child-lifetime = 2\n"},
         {"write a number from 10 to", BASE "guest-lease = never\n"},
         {"write auto or always", BASE "udp-encapsulation = never\n"},

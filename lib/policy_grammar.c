@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads policy.conf by the tables of a grammar. */
+#include "lib/policy_grammar.h"
+#include "lib/format.h"
+#include "lib/policy.h"
+#include "lib/strings.h"
+
+int policy_choose(const struct policy_parser *p, struct ini_text value)
+{
+    const char *const *words = p->key->words;
+    for (int i = 0; words[i]; i++)
+        if (ini_is(value, words[i]))
+            return i;
+    (void)report(p->problem, AT_LINE "the value \"%.*s\" is unknown; write %s%s%s or %s.", p->line,
+                 QUOTED(value), words[0], words[2] ? ", " : "", words[2] ? words[1] : "",
+                 words[2] ? words[2] : words[1]);
+    return -1;
+}
+
+bool policy_name_is_good(struct ini_text name)
+{
+    for (size_t i = 0; i < name.length; i++) {
+        char c = name.at[i], lower = (char)(c | 0x20);
+        bool letter = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
+        if (!letter && c != '-' && c != '_' && c != '.')
+            return false;
+    }
+    return name.length > 0 && name.length < POLICY_NAME_MAX;
+}
+
+/* ---- Sections ---- */
+
+static bool set_initial(struct policy_parser *p)
+{
+    for (unsigned i = 0; i < p->section->key_count; i++) {
+        const char *initial = p->section->keys[i].initial;
+        p->key = &p->section->keys[i];
+        if (initial && !p->key->set(p, (struct ini_text){initial, strlen(initial)}))
+            return false;
+    }
+    return true;
+}
+
+static bool begin_section(struct policy_parser *p, const struct ini_line *line)
+{
+    p->section = NULL;
+    p->name = line->value;
+    memset(p->key_lines, 0, sizeof(p->key_lines));
+    for (unsigned i = 0; i < p->grammar->section_count; i++)
+        if (ini_is(line->key, p->grammar->sections[i].kind))
+            p->section = &p->grammar->sections[i];
+    if (!p->section)
+        return report(p->problem, AT_LINE "the section [%.*s] is unknown; there are %s.", p->line,
+                      QUOTED(line->key), p->grammar->known);
+
+    unsigned *stood = &p->section_lines[p->section - p->grammar->sections];
+    unsigned before = *stood;
+    *stood = p->line;
+    if (p->section->start)
+        return p->section->start(p) && set_initial(p);
+    if (!p->section->keys)
+        return true;
+    if (line->value.length > 0)
+        return report(p->problem, AT_LINE "the section [%s] takes no name.", p->line, p->section->kind);
+    if (before != 0)
+        return report(p->problem, AT_LINE "the section [%s] stands already in line %u.", p->line,
+                      p->section->kind, before);
+    return set_initial(p);
+}
+
+static bool end_section(struct policy_parser *p)
+{
+    const struct policy_section *section = p->section;
+    if (!section)
+        return true;
+    unsigned heading = p->section_lines[section - p->grammar->sections];
+    for (unsigned i = 0; i < section->key_count; i++)
+        if (section->keys[i].required && p->key_lines[i] == 0)
+            return report(p->problem, AT_LINE "[%s %.*s] lacks the key \"%s\"; add it.", heading,
+                          section->kind, QUOTED(p->name), section->keys[i].name);
+    return !section->end || section->end(p);
+}
+
+/* ---- Keys ---- */
+
+static bool unknown_key(const struct policy_parser *p, struct ini_text key)
+{
+    const struct policy_section *section = p->section;
+    char known[128];
+    size_t length = 0;
+    for (unsigned i = 0; i < section->key_count && length < sizeof(known) - 1; i++)
+        length +=
+            format(known + length, sizeof(known) - length, "%s%s", i > 0 ? ", " : "", section->keys[i].name);
+    if (length >= sizeof(known) - 1)
+        return report(p->problem, AT_LINE "the key \"%.*s\" is unknown in [%s]; docs/policy.md lists them.",
+                      p->line, QUOTED(key), section->kind);
+    return report(p->problem, AT_LINE "the key \"%.*s\" is unknown in [%s]; there are: %s.", p->line,
+                  QUOTED(key), section->kind, known);
+}
+
+static bool read_key(struct policy_parser *p, const struct ini_line *line)
+{
+    if (!p->section)
+        return report(p->problem, AT_LINE "the key \"%.*s\" stands before the first section.", p->line,
+                      QUOTED(line->key));
+    if (!p->section->keys)
+        return true;
+    unsigned i = 0;
+    while (i < p->section->key_count && !ini_is(line->key, p->section->keys[i].name))
+        i++;
+    if (i == p->section->key_count)
+        return unknown_key(p, line->key);
+    p->key = &p->section->keys[i];
+    if (p->key_lines[i] != 0)
+        return report(p->problem, AT_LINE "\"%s\" was given already in line %u.", p->line, p->key->name,
+                      p->key_lines[i]);
+    p->key_lines[i] = p->line;
+    return p->key->set(p, line->value);
+}
+
+static bool parse_lines(struct policy_parser *p, struct ini ini)
+{
+    for (;;) {
+        struct ini_line line;
+        if (!ini_next(&ini, &line, p->problem))
+            return false;
+        p->line = line.number;
+        if (line.kind == INI_KEY) {
+            if (!read_key(p, &line))
+                return false;
+            continue;
+        }
+        if (!end_section(p))
+            return false;
+        if (line.kind == INI_END)
+            return p->grammar->check(p);
+        if (!begin_section(p, &line))
+            return false;
+    }
+}
+
+bool policy_grammar_parse(const struct policy_grammar *grammar, const char *text, size_t size, void *out,
+                          struct report *problem)
+{
+    struct policy_parser p = {.grammar = grammar, .out = out, .problem = problem};
+    memset(out, 0, grammar->out_size);
+    bool good = size <= POLICY_FILE_MAX ? parse_lines(&p, ini_of(POLICY_FILE, text, size))
+                                        : report(problem, POLICY_FILE " is larger than %u KiB; shorten it.",
+                                                 (unsigned)(POLICY_FILE_MAX >> 10));
+    if (!good)
+        memset(out, 0, grammar->out_size);
+    return good;
+}
