@@ -2,12 +2,10 @@
 /* Builds and reads the few packets that the service itself exchanges with the guest. */
 #include "services/vpn/frame.h"
 
-#define IPV4_VERSION_IHL 0x45 /* version 4, five words of header */
-#define IPV6_VERSION     0x60000000u
-#define UDP_LENGTH       4
-#define UDP_CHECKSUM     6
-#define ICMP6_CHECKSUM   2
-#define CHECKSUM_ZERO    0xffff /* how a UDP checksum of 0 is written: 0 would mean "none" */
+#define UDP_LENGTH     4
+#define UDP_CHECKSUM   6
+#define ICMP6_CHECKSUM 2
+#define CHECKSUM_ZERO  0xffff /* how a UDP checksum of 0 is written: 0 would mean "none" */
 
 const struct mac mac_broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
@@ -24,7 +22,7 @@ uint16_t upper_checksum(const struct packet_flow *flow, const uint8_t *data, siz
                        ip_pseudo_sum(&flow->source, &flow->destination, flow->protocol, size));
 }
 
-bool udp_read(const struct ip_packet *packet, struct udp_view *out)
+bool udp_read(const struct ip_packet *packet, const uint8_t **data, size_t *size)
 {
     const uint8_t *udp = packet->data + packet->payload;
     size_t left = packet->size - packet->payload;
@@ -33,72 +31,33 @@ bool udp_read(const struct ip_packet *packet, struct udp_view *out)
     size_t length = ip_get16(udp + UDP_LENGTH);
     if (length < UDP_HEADER_BYTES || length > left)
         return false;
-    *out = (struct udp_view){.source = packet->flow.source,
-                             .destination = packet->flow.destination,
-                             .source_port = ip_get16(udp),
-                             .destination_port = ip_get16(udp + 2),
-                             .data = udp + UDP_HEADER_BYTES,
-                             .size = length - UDP_HEADER_BYTES};
+    *data = udp + UDP_HEADER_BYTES;
+    *size = length - UDP_HEADER_BYTES;
     bool unsummed = packet->version == 4 && ip_get16(udp + UDP_CHECKSUM) == 0;
     return unsummed || upper_checksum(&packet->flow, udp, length) == 0;
 }
 
-static void write_ip(struct writer *w, const struct packet_flow *flow, size_t length)
+size_t packet_write(uint8_t *packet, size_t capacity, const struct packet_flow *flow, const uint8_t *data,
+                    size_t size)
 {
-    bool ipv4 = flow->source.version == 4;
-    uint8_t *header = writer_room(w, ipv4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES);
-    if (!header)
-        return;
-    if (ipv4) {
-        memset(header, 0, IPV4_HEADER_BYTES);
-        header[0] = IPV4_VERSION_IHL;
-        ip_put16(header + IPV4_TOTAL_LENGTH, (uint16_t)(IPV4_HEADER_BYTES + length));
-        header[IPV4_TTL] = IP_DEFAULT_TTL;
-        header[IPV4_PROTOCOL] = flow->protocol;
-        memcpy(header + IPV4_SOURCE, flow->source.bytes, 4);
-        memcpy(header + IPV4_DESTINATION, flow->destination.bytes, 4);
-        ip_set_header_checksum(header);
-        return;
+    bool udp = flow->protocol == PROTOCOL_UDP;
+    const struct ip_header header = {.source = &flow->source,
+                                     .destination = &flow->destination,
+                                     .protocol = flow->protocol,
+                                     .hop_limit = HOP_LIMIT_LINK};
+    size_t head = udp ? UDP_HEADER_BYTES : 0, ip = ip_header_bytes(flow->source.version);
+    if (size > capacity || ip + head > capacity - size)
+        return 0;
+    uint8_t *upper = packet + ip_write_header(packet, &header, head + size);
+    uint8_t *checksum = upper + (udp ? UDP_CHECKSUM : ICMP6_CHECKSUM);
+    memcpy(upper + head, data, size);
+    if (udp) {
+        ip_put16(upper, flow->source_port);
+        ip_put16(upper + 2, flow->destination_port);
+        ip_put16(upper + UDP_LENGTH, (uint16_t)(head + size));
     }
-    ip_put32(header, IPV6_VERSION);
-    ip_put16(header + IPV6_LENGTH, (uint16_t)length);
-    header[IPV6_NEXT_HEADER] = flow->protocol;
-    header[IPV6_HOP_LIMIT] = HOP_LIMIT_LINK;
-    memcpy(header + IPV6_SOURCE, flow->source.bytes, IP_BYTES_MAX);
-    memcpy(header + IPV6_DESTINATION, flow->destination.bytes, IP_BYTES_MAX);
-}
-
-size_t udp_write(uint8_t *packet, size_t capacity, const struct udp_view *d)
-{
-    const struct packet_flow flow = {
-        .source = d->source, .destination = d->destination, .protocol = PROTOCOL_UDP};
-    struct writer w = writer_of(packet, capacity);
-    size_t length = UDP_HEADER_BYTES + d->size;
-    write_ip(&w, &flow, length);
-    size_t start = w.at;
-    writer_be(&w, d->source_port, 2);
-    writer_be(&w, d->destination_port, 2);
-    writer_be(&w, length, 2);
-    writer_be(&w, 0, 2);
-    writer_bytes(&w, d->data, d->size);
-    if (w.failed)
-        return 0;
-    uint16_t sum = upper_checksum(&flow, packet + start, length);
-    ip_put16(packet + start + UDP_CHECKSUM, sum ? sum : CHECKSUM_ZERO);
-    return w.at;
-}
-
-size_t icmp6_write(uint8_t *packet, size_t capacity, const struct ip_address *from,
-                   const struct ip_address *to, const uint8_t *message, size_t size)
-{
-    const struct packet_flow flow = {.source = *from, .destination = *to, .protocol = PROTOCOL_ICMPV6};
-    struct writer w = writer_of(packet, capacity);
-    write_ip(&w, &flow, size);
-    size_t start = w.at;
-    writer_bytes(&w, message, size);
-    if (w.failed || size < ICMP6_CHECKSUM + 2)
-        return 0;
-    ip_put16(packet + start + ICMP6_CHECKSUM, 0);
-    ip_put16(packet + start + ICMP6_CHECKSUM, upper_checksum(&flow, packet + start, size));
-    return w.at;
+    ip_put16(checksum, 0);
+    uint16_t sum = upper_checksum(flow, upper, head + size);
+    ip_put16(checksum, sum ? sum : CHECKSUM_ZERO);
+    return ip + head + size;
 }

@@ -30,22 +30,13 @@ static inline uint16_t frame_type(const uint8_t *frame)
 /* Writes the Ethernet header in front of a packet. */
 void frame_header(uint8_t *frame, const struct mac *to, const struct mac *from, uint16_t type);
 
-struct udp_view {
-    struct ip_address source, destination;
-    uint16_t source_port, destination_port;
-    const uint8_t *data;
-    size_t size;
-};
-/* The datagram of an unfragmented UDP packet; false when its length or checksum is wrong. */
-bool udp_read(const struct ip_packet *packet, struct udp_view *out) must_check;
+/* The payload of an unfragmented UDP packet; false when its length or checksum is wrong. */
+bool udp_read(const struct ip_packet *packet, const uint8_t **data, size_t *size) must_check;
 
-/* Writes IP and UDP headers and payload of a datagram with its checksum. Returns the packet's size; 0 when it
- * does not fit. */
-size_t udp_write(uint8_t *packet, size_t capacity, const struct udp_view *datagram);
-
-/* The same for an ICMPv6 message (hop limit 255); its checksum field is filled in. */
-size_t icmp6_write(uint8_t *packet, size_t capacity, const struct ip_address *from,
-                   const struct ip_address *to, const uint8_t *message, size_t size);
+/* Writes an IP packet (hop limit 255): a UDP datagram with the flow's ports, or an ICMPv6 message that `data`
+ * holds whole; the checksum is filled in. Returns the packet's size; 0 when it does not fit. */
+size_t packet_write(uint8_t *packet, size_t capacity, const struct packet_flow *flow, const uint8_t *data,
+                    size_t size);
 
 /* The checksum over an upper-layer packet with its pseudo header; 0 when it is right. */
 uint16_t upper_checksum(const struct packet_flow *flow, const uint8_t *data, size_t size);

@@ -48,22 +48,21 @@ void guest_send(struct guest *g, uint8_t *packet, size_t size)
         send(g, &g->peer, packet - ETHERNET_HEADER, size);
 }
 
+static void send_packet(struct guest *g, const struct mac *to, const struct packet_flow *flow,
+                        const uint8_t *data, size_t size)
+{
+    uint8_t frame[LINK_ANSWER_MAX];
+    size_t packet = packet_write(frame + ETHERNET_HEADER, sizeof(frame) - ETHERNET_HEADER, flow, data, size);
+    if (packet > 0)
+        send(g, to, frame, packet);
+}
+
 static void send_icmp6(struct guest *g, const struct ip_address *to, const uint8_t *message, size_t size)
 {
     static const struct mac all_nodes = {{0x33, 0x33, 0, 0, 0, 1}};
-    uint8_t frame[LINK_ANSWER_MAX];
-    size_t packet = icmp6_write(frame + ETHERNET_HEADER, sizeof(frame) - ETHERNET_HEADER,
-                                &g->network.gateway6, to, message, size);
-    if (packet > 0)
-        send(g, ip_equal(to, &ip_all_nodes) ? &all_nodes : &g->peer, frame, packet);
-}
-
-static void send_udp(struct guest *g, const struct mac *to, const struct udp_view *datagram)
-{
-    uint8_t frame[LINK_ANSWER_MAX];
-    size_t packet = udp_write(frame + ETHERNET_HEADER, sizeof(frame) - ETHERNET_HEADER, datagram);
-    if (packet > 0)
-        send(g, to, frame, packet);
+    const struct packet_flow flow = {
+        .source = g->network.gateway6, .destination = *to, .protocol = PROTOCOL_ICMPV6};
+    send_packet(g, ip_equal(to, &ip_all_nodes) ? &all_nodes : &g->peer, &flow, message, size);
 }
 
 /* The MTU that the guest is told: what goes through the tunnel in one piece at this time. */
@@ -90,39 +89,27 @@ static bool is_ours4(const struct guest *g, const struct ip_address *destination
     return ip_equal(destination, &everybody) || ip_equal(destination, &g->network.gateway4);
 }
 
-static bool serve_dhcp4(struct guest *g, const struct udp_view *d, uint64_t now)
+static bool serve_dhcp(struct guest *g, const struct ip_packet *p, uint64_t now)
 {
-    struct dhcp_answer answer;
-    if (!is_ours4(g, &d->destination))
+    const struct packet_flow *asked = &p->flow;
+    struct dhcp_answer answer = {.to = asked->source};
+    bool ipv4 = p->version == 4;
+    const uint8_t *message;
+    size_t size;
+    if (asked->destination_port != (ipv4 ? DHCP4_SERVER_PORT : DHCP6_SERVER_PORT) ||
+        (ipv4 && !is_ours4(g, &asked->destination)) || !udp_read(p, &message, &size))
         return false;
     refresh_mtu(g, now);
-    if (!dhcp4_answer(&g->network, d->data, d->size, &answer))
+    if (!(ipv4 ? dhcp4_answer : dhcp6_answer)(&g->network, message, size, &answer))
         return true;
     g->leases++;
-    bool broadcast = ip_is_multicast(&answer.to);
-    send_udp(g, broadcast ? &mac_broadcast : &answer.mac,
-             &(struct udp_view){.source = g->network.gateway4,
-                                .destination = answer.to,
-                                .source_port = DHCP4_SERVER_PORT,
-                                .destination_port = DHCP4_CLIENT_PORT,
-                                .data = answer.data,
-                                .size = answer.size});
-    return true;
-}
-
-static bool serve_dhcp6(struct guest *g, const struct udp_view *d)
-{
-    struct dhcp_answer answer;
-    if (!dhcp6_answer(&g->network, d->data, d->size, &answer))
-        return true;
-    g->leases++;
-    send_udp(g, &g->peer,
-             &(struct udp_view){.source = g->network.gateway6,
-                                .destination = d->source,
-                                .source_port = DHCP6_SERVER_PORT,
-                                .destination_port = DHCP6_CLIENT_PORT,
-                                .data = answer.data,
-                                .size = answer.size});
+    const struct packet_flow back = {.source = ipv4 ? g->network.gateway4 : g->network.gateway6,
+                                     .destination = answer.to,
+                                     .protocol = PROTOCOL_UDP,
+                                     .source_port = asked->destination_port,
+                                     .destination_port = ipv4 ? DHCP4_CLIENT_PORT : DHCP6_CLIENT_PORT};
+    send_packet(g, ip_is_multicast(&back.destination) ? &mac_broadcast : &g->peer, &back, answer.data,
+                answer.size);
     return true;
 }
 
@@ -143,28 +130,18 @@ static bool serve_discovery(struct guest *g, const struct ip_packet *p, uint64_t
     return true;
 }
 
-/* True: the packet was for the virtual gateway itself. */
+/* True: the packet was for the virtual gateway itself. Only packets of these two protocols are looked into.
+ */
 static bool serve(struct guest *g, uint8_t *packet, size_t size, uint64_t now)
 {
     struct ip_packet p;
-    struct udp_view d;
-    if (!ip_packet_parse(packet, size, &p) || p.fragment)
-        return false;
-    if (p.flow.protocol == PROTOCOL_ICMPV6)
-        return p.version == 6 && serve_discovery(g, &p, now);
-    uint16_t port = p.version == 4 ? DHCP4_SERVER_PORT : DHCP6_SERVER_PORT;
-    if (p.flow.protocol != PROTOCOL_UDP || p.flow.destination_port != port || !udp_read(&p, &d))
-        return false;
-    return p.version == 4 ? serve_dhcp4(g, &d, now) : serve_dhcp6(g, &d);
-}
-
-/* Cheap: only packets of these protocols are looked into. */
-static bool may_be_ours(const uint8_t *packet, size_t size)
-{
     if (size < IPV4_HEADER_BYTES)
         return false;
     uint8_t protocol = packet[packet[0] >> 4 == 4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER];
-    return protocol == PROTOCOL_UDP || protocol == PROTOCOL_ICMPV6;
+    if ((protocol != PROTOCOL_UDP && protocol != PROTOCOL_ICMPV6) || !ip_packet_parse(packet, size, &p) ||
+        p.fragment)
+        return false;
+    return protocol == PROTOCOL_UDP ? serve_dhcp(g, &p, now) : p.version == 6 && serve_discovery(g, &p, now);
 }
 
 static void serve_arp(struct guest *g, const uint8_t *message, size_t size)
@@ -192,7 +169,7 @@ void guest_frame(struct guest *g, uint8_t *frame, size_t size, uint64_t now)
         (type == ETHERTYPE_IPV4 && packet[0] >> 4 == 4) || (type == ETHERTYPE_IPV6 && packet[0] >> 4 == 6);
     if (type == ETHERTYPE_ARP)
         serve_arp(g, packet, size);
-    else if (ip && may_be_ours(packet, size) && serve(g, packet, size, now))
+    else if (ip && serve(g, packet, size, now))
         return;
     else if (ip && memcmp(frame, g->network.mac.bytes, MAC_BYTES) == 0) {
         if (!g->plain || !g->plain(g->plain_owner, packet, size))

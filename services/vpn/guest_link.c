@@ -22,40 +22,35 @@ void guest_network_choose4(struct guest_network *n)
     if (gateway == address)
         gateway++;
     n->gateway4 = (struct ip_address){.version = 4};
-    struct writer w = writer_of(n->gateway4.bytes, 4);
-    writer_be(&w, gateway, 4);
+    ip_put32(n->gateway4.bytes, gateway);
 }
 
 /* ---- ARP ---- */
 
-#define ARP_ETHERNET_IPV4 0x0001080006040000ull /* hardware, protocol, their lengths; operation left out */
-#define ARP_REQUEST       1
-#define ARP_REPLY         2
+/* Where the fields stand. */
+#define ARP_OPERATION 6
+#define ARP_SENDER    8 /* MAC and IPv4 address */
+#define ARP_TARGET    18
+#define ARP_REPLY     2
 
 bool arp_answer(const struct guest_network *n, const uint8_t *message, size_t size, uint8_t out[ARP_BYTES])
 {
-    static const uint8_t nobody[4];
-    struct reader r = reader_of(message, size);
-    uint64_t kind = reader_be(&r, 6) << 16;
-    uint16_t operation = (uint16_t)reader_be(&r, 2);
-    const uint8_t *sender = reader_bytes(&r, MAC_BYTES + 4);
-    (void)reader_bytes(&r, MAC_BYTES);
-    const uint8_t *target = reader_bytes(&r, 4);
-    if (r.failed || kind != ARP_ETHERNET_IPV4 || operation != ARP_REQUEST)
+    /* Ethernet, IPv4, the lengths of their addresses; a request. */
+    static const uint8_t request[ARP_SENDER] = {0, 1, 8, 0, MAC_BYTES, 4, 0, 1}, nobody[4];
+    const uint8_t *sender = message + ARP_SENDER + MAC_BYTES, *target = message + ARP_TARGET + MAC_BYTES;
+    if (size < ARP_BYTES || memcmp(message, request, sizeof(request)) != 0)
         return false;
-    const uint8_t *sender_ip = sender + MAC_BYTES;
     /* Its own address, announced or probed (RFC 5227): an answer would be a conflict. */
     bool own = n->address4.version == 4 && memcmp(target, n->address4.bytes, 4) == 0;
-    if (own || memcmp(target, sender_ip, 4) == 0 || memcmp(target, nobody, 4) == 0 ||
-        (memcmp(sender_ip, nobody, 4) == 0 && memcmp(target, n->gateway4.bytes, 4) != 0))
+    if (own || memcmp(target, sender, 4) == 0 || memcmp(target, nobody, 4) == 0 ||
+        (memcmp(sender, nobody, 4) == 0 && memcmp(target, n->gateway4.bytes, 4) != 0))
         return false;
-    struct writer w = writer_of(out, ARP_BYTES);
-    writer_be(&w, ARP_ETHERNET_IPV4 >> 16, 6);
-    writer_be(&w, ARP_REPLY, 2);
-    writer_bytes(&w, n->mac.bytes, MAC_BYTES);
-    writer_bytes(&w, target, 4);
-    writer_bytes(&w, sender, MAC_BYTES + 4);
-    return !w.failed;
+    memcpy(out, request, sizeof(request));
+    ip_put16(out + ARP_OPERATION, ARP_REPLY);
+    memcpy(out + ARP_SENDER, n->mac.bytes, MAC_BYTES);
+    memcpy(out + ARP_SENDER + MAC_BYTES, target, 4);
+    memcpy(out + ARP_TARGET, message + ARP_SENDER, MAC_BYTES + 4);
+    return true;
 }
 
 /* ---- Neighbour and router discovery ---- */

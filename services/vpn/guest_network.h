@@ -33,15 +33,13 @@ void guest_network_choose4(struct guest_network *network);
 struct dhcp_answer {
     uint8_t data[DHCP_ANSWER_MAX];
     size_t size;
-    struct ip_address to; /* DHCPv4: 255.255.255.255 goes to the broadcast MAC, else to `mac` */
-    struct mac mac;
+    struct ip_address to; /* set by DHCP alone; DHCPv6 answers where the question came from */
 };
 
-/* Answers a client's message (RFC 2131). False: no answer; always so while there is no address. */
+/* Answers a client's message of DHCP (RFC 2131), of DHCPv6 (RFC 8415). False: no answer; always so while
+ * there is no address. */
 bool dhcp4_answer(const struct guest_network *network, const uint8_t *message, size_t size,
                   struct dhcp_answer *out) must_check;
-
-/* The same for DHCPv6 (RFC 8415). `to` and `mac` are not set: the answer goes where the message came from. */
 bool dhcp6_answer(const struct guest_network *network, const uint8_t *message, size_t size,
                   struct dhcp_answer *out) must_check;
 

@@ -77,13 +77,12 @@ static void respond(const struct ip_address *server, const uint8_t *data, size_t
     if (data[0] & 1) /* with the right question, so that the answers are reached */
         writer_bytes(&w, query + DNS_HEADER, QUESTION_BYTES);
     writer_bytes(&w, data + DNS_HEADER, size - DNS_HEADER);
-    const struct udp_view d = {.source = *server,
-                               .destination = ip_of("192.0.2.2"),
-                               .source_port = DNS_PORT,
-                               .destination_port = port,
-                               .data = message,
-                               .size = w.at};
-    size_t length = udp_write(packet, sizeof(packet), &d);
+    const struct packet_flow flow = {.source = *server,
+                                     .destination = ip_of("192.0.2.2"),
+                                     .protocol = PROTOCOL_UDP,
+                                     .source_port = DNS_PORT,
+                                     .destination_port = port};
+    size_t length = packet_write(packet, sizeof(packet), &flow, message, w.at);
     require(!w.failed && length > 0);
     wire_packet(packet, length);
 }
