@@ -104,7 +104,7 @@ struct child *child_add(struct ike_sa *sa, const struct child_agreed *agreed)
     struct child_keys *to_responder = agreed->ours ? &c->p.out : &c->p.in;
     struct child_keys *to_initiator = agreed->ours ? &c->p.in : &c->p.out;
     bool good = keys_child(&sa->keys, agreed->choice, in, to_responder, to_initiator) &&
-                ike->call.child_add(ike->owner, &c->p, agreed->replaces);
+                ike->call.child_add(ike->tunnel, &c->p, agreed->replaces);
     wipe(&c->p.in, sizeof(c->p.in));
     wipe(&c->p.out, sizeof(c->p.out));
     if (!good)
@@ -123,7 +123,7 @@ void child_use(struct ike *ike, struct child *child)
     if (ike->sending == child->p.spi_in)
         return;
     ike->sending = child->p.spi_in;
-    ike->call.child_use(ike->owner, child->p.spi_in);
+    ike->call.child_use(ike->tunnel, child->p.spi_in);
 }
 
 void child_remove(struct ike *ike, struct child *child)
@@ -131,7 +131,7 @@ void child_remove(struct ike *ike, struct child *child)
     if (child->state == CHILD_FREE)
         return;
     child->state = CHILD_FREE;
-    ike->call.child_remove(ike->owner, child->p.spi_in);
+    ike->call.child_remove(ike->tunnel, child->p.spi_in);
     if (ike->sending == child->p.spi_in)
         ike->sending = 0;
     wake_at(ike, ike->now);
@@ -179,7 +179,7 @@ void children_move(struct ike_sa *sa)
         c->p.outer_local = sa->local;
         c->p.outer_remote = sa->remote;
         c->p.udp_encapsulated = sa_encapsulates(sa);
-        ike->call.child_move(ike->owner, c->p.spi_in, &sa->local, &sa->remote, c->p.udp_encapsulated);
+        ike->call.child_move(ike->tunnel, c->p.spi_in, &sa->local, &sa->remote, c->p.udp_encapsulated);
     }
 }
 
@@ -211,8 +211,8 @@ static void count_and_limit(struct ike *ike, struct child *c)
 {
     struct esp_counters counters;
     uint64_t most = ike->config->child_bytes_max;
-    bool due = ike->call.child_rekey_due(ike->owner, c->p.spi_in);
-    if (!ike->call.child_counters(ike->owner, c->p.spi_in, &counters))
+    bool due = ike->call.child_rekey_due(ike->tunnel, c->p.spi_in);
+    if (!ike->call.child_counters(ike->tunnel, c->p.spi_in, &counters))
         return;
     if (most && (counters.bytes_in >= most || counters.bytes_out >= most))
         due = true;

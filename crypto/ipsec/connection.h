@@ -139,6 +139,7 @@ struct ike {
     const struct ike_configuration *config;
     struct ike_callbacks call;
     void *owner;
+    struct tunnel *tunnel;
     struct ip_address local, remote;
     bool wanted;       /* connected, or trying to */
     uint64_t again_at; /* the next start; NEVER: none is due */

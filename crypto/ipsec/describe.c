@@ -86,7 +86,7 @@ static void describe_child(const struct ike *ike, const struct describer *d, con
     describe_limit(d, "rekeying", c->rekey_at);
     describe_limit(d, "ends", c->expire_at);
     struct esp_counters n;
-    if (ike->call.child_counters(ike->owner, c->p.spi_in, &n))
+    if (ike->call.child_counters(ike->tunnel, c->p.spi_in, &n))
         say(d,
             "    in %lu packets, %lu bytes; out %lu packets, %lu bytes; refused: %lu replayed, %lu with a "
             "wrong ICV, %lu outside the selectors, %lu malformed",

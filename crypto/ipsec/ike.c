@@ -109,7 +109,7 @@ void ike_came_up(struct ike *ike)
 }
 
 struct ike *ike_create(const struct ike_configuration *configuration, const struct ike_callbacks *callbacks,
-                       void *owner)
+                       void *owner, struct tunnel *tunnel)
 {
     struct ike *ike = OPENSSL_zalloc(sizeof(*ike));
     if (!ike)
@@ -117,6 +117,7 @@ struct ike *ike_create(const struct ike_configuration *configuration, const stru
     ike->config = configuration;
     ike->call = *callbacks;
     ike->owner = owner;
+    ike->tunnel = tunnel;
     ike->again_at = NEVER;
     return ike;
 }
@@ -160,7 +161,7 @@ static uint64_t last_heard(struct ike *ike)
     for (unsigned i = 0; i < CHILDREN_MAX; i++) {
         struct esp_counters counters;
         if (ike->children[i].state != CHILD_FREE &&
-            ike->call.child_counters(ike->owner, ike->children[i].p.spi_in, &counters))
+            ike->call.child_counters(ike->tunnel, ike->children[i].p.spi_in, &counters))
             last = MAX(last, counters.last_in_ms);
     }
     return last;

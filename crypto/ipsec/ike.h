@@ -63,20 +63,22 @@ struct ike_datagram {
     size_t size;
 };
 
-/* What the connection calls. None may call back into it. */
+struct tunnel; /* tunnel.h */
+
+/* What the connection calls. None may call back into it. The child functions are tunnel.h's. */
 struct ike_callbacks {
     void (*send)(void *owner, const struct ike_datagram *datagram);
     bool (*entropy)(void *owner, void *out, size_t size);
     uint64_t (*seconds)(void *owner); /* since 1970, for certificates */
     /* A CHILD SA is there: inbound traffic may come at once. `replaces` is the inbound SPI of the one that it
      * rekeys, 0 for a first one; outbound traffic moves to it with child_use. */
-    bool (*child_add)(void *owner, const struct child_parameters *child, uint32_t replaces);
-    void (*child_use)(void *owner, uint32_t spi_in);    /* send with this one from now on */
-    void (*child_remove)(void *owner, uint32_t spi_in); /* wiped, both directions */
-    void (*child_move)(void *owner, uint32_t spi_in, const struct ip_endpoint *local,
+    bool (*child_add)(struct tunnel *tunnel, const struct child_parameters *child, uint32_t replaces);
+    void (*child_use)(struct tunnel *tunnel, uint32_t spi_in);    /* send with this one from now on */
+    void (*child_remove)(struct tunnel *tunnel, uint32_t spi_in); /* wiped, both directions */
+    void (*child_move)(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoint *local,
                        const struct ip_endpoint *remote, bool udp_encapsulated);
-    bool (*child_counters)(void *owner, uint32_t spi_in, struct esp_counters *out);
-    bool (*child_rekey_due)(void *owner, uint32_t spi_in);
+    bool (*child_counters)(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out);
+    bool (*child_rekey_due)(struct tunnel *tunnel, uint32_t spi_in);
     /* The tunnel came up (again): inner addresses. And it is down: why, in a sentence; it will be tried again
      * in so many milliseconds (0: never). */
     void (*up)(void *owner, const struct ike_inner *inner);
@@ -87,7 +89,7 @@ struct ike_callbacks {
 struct ike; /* the connection; holds its IKE SAs (two while one is rekeyed or re-authenticated) */
 
 struct ike *ike_create(const struct ike_configuration *configuration, const struct ike_callbacks *callbacks,
-                       void *owner) must_check;
+                       void *owner, struct tunnel *tunnel) must_check;
 void ike_destroy(struct ike *ike); /* says nothing on the wire, wipes */
 
 /* Where we and the gateway are. The first call starts the exchange; a later one with another local address is

@@ -7,62 +7,12 @@
 #include "lib/strings.h"
 
 #define RESOLVE_RETRY_MS 2000
-#define NO_ROUTE_MS      5000 /* so long an address may have no way to it */
 /* lwIP asks for a call each 100 ms; while the tunnel is up its timers may be as late as this. */
 #define WIRE_IDLE_MS 500u
 #define TICK_MOST_MS 1000 /* link and addresses are looked at so often */
 #define GUEST_MTU    1500
 
 /* ---- IKE's callbacks ---- */
-
-static void ike_sends(void *owner, const struct ike_datagram *datagram)
-{
-    (void)owner;
-    wire_send_ike(datagram);
-}
-
-static bool ike_entropy(void *owner, void *out, size_t size)
-{
-    (void)owner;
-    return vpn_entropy(out, size);
-}
-
-static uint64_t ike_seconds(void *owner)
-{
-    (void)owner;
-    return vpn_seconds();
-}
-
-static bool child_add(void *owner, const struct child_parameters *child, uint32_t replaces)
-{
-    return tunnel_add(((struct service *)owner)->tunnel, child, replaces);
-}
-
-static void child_use(void *owner, uint32_t spi_in)
-{
-    tunnel_use(((struct service *)owner)->tunnel, spi_in);
-}
-
-static void child_remove(void *owner, uint32_t spi_in)
-{
-    tunnel_remove(((struct service *)owner)->tunnel, spi_in);
-}
-
-static void child_move(void *owner, uint32_t spi_in, const struct ip_endpoint *local,
-                       const struct ip_endpoint *remote, bool udp_encapsulated)
-{
-    tunnel_move(((struct service *)owner)->tunnel, spi_in, local, remote, udp_encapsulated);
-}
-
-static bool child_counters(void *owner, uint32_t spi_in, struct esp_counters *out)
-{
-    return tunnel_sa_counters(((struct service *)owner)->tunnel, spi_in, out);
-}
-
-static bool child_rekey_due(void *owner, uint32_t spi_in)
-{
-    return tunnel_rekey_due(((struct service *)owner)->tunnel, spi_in);
-}
 
 static void tunnel_up(void *owner, const struct ike_inner *inner)
 {
@@ -98,15 +48,15 @@ static void ike_log(void *owner, const char *sentence)
     vpn_log(sentence);
 }
 
-static const struct ike_callbacks ike_callbacks = {.send = ike_sends,
-                                                   .entropy = ike_entropy,
-                                                   .seconds = ike_seconds,
-                                                   .child_add = child_add,
-                                                   .child_use = child_use,
-                                                   .child_remove = child_remove,
-                                                   .child_move = child_move,
-                                                   .child_counters = child_counters,
-                                                   .child_rekey_due = child_rekey_due,
+static const struct ike_callbacks ike_callbacks = {.send = wire_send_ike,
+                                                   .entropy = vpn_entropy,
+                                                   .seconds = vpn_seconds,
+                                                   .child_add = tunnel_add,
+                                                   .child_use = tunnel_use,
+                                                   .child_remove = tunnel_remove,
+                                                   .child_move = tunnel_move,
+                                                   .child_counters = tunnel_sa_counters,
+                                                   .child_rekey_due = tunnel_rekey_due,
                                                    .up = tunnel_up,
                                                    .down = tunnel_down,
                                                    .log = ike_log};
@@ -154,36 +104,35 @@ static void ike_came(void *owner, const struct ike_datagram *datagram)
     ike_receive(s->ike, datagram, s->now);
 }
 
-static uint8_t other_version(uint8_t version)
-{
-    return version == 4 ? 6 : 4;
-}
-
 static void say_unresolved(struct service *s)
 {
     char text[REPORT_MAX];
-    (void)format(text, sizeof(text),
-                 "The gateway's name %s could not be resolved; check \"gateway\" and the DNS server.",
-                 s->configuration->gateway);
+    (void)format(
+        text, sizeof(text),
+        "The gateway's name %s could not be resolved to an address that can be reached from here; check "
+        "\"gateway\", the DNS server and the router.",
+        s->configuration->gateway);
     if (strcmp(text, s->last_error) != 0)
         vpn_log(text);
     (void)copy_string(s->last_error, sizeof(s->last_error), text);
 }
 
+/* An address without a way to it is worth no more than none: the other version's may have one. */
 static void gateway_resolved(void *owner, const struct ip_address *address)
 {
     struct service *s = owner;
+    struct ip_address local;
     s->resolving = false;
     s->touched = true;
-    if (address->version != 0) {
+    if (address->version != 0 && wire_local_for(address, &local)) {
         s->gateway = *address;
         s->resolve_due = UINT64_MAX;
         s->misses = 0;
         return;
     }
-    s->version = other_version(s->version);
+    s->version = s->version == 4 ? 6 : 4;
     s->resolve_due = s->now;
-    if (++s->misses % 2 == 0) { /* it has an address of neither version */
+    if (++s->misses % 2 == 0) { /* neither version has one */
         s->resolve_due += RESOLVE_RETRY_MS;
         say_unresolved(s);
     }
@@ -195,11 +144,6 @@ static const struct wire_callbacks wire_callbacks = {.ike = ike_came, .resolved 
 
 static void resolve_gateway(struct service *s)
 {
-    if (s->now >= s->route_due) { /* there is an address, but no way to it */
-        s->version = other_version(s->version);
-        s->resolve_due = s->now;
-        s->route_due = s->now + NO_ROUTE_MS;
-    }
     if (s->configuration->gateway_address.version != 0 || s->resolving || s->now < s->resolve_due)
         return;
     s->resolve_due = s->now + RESOLVE_RETRY_MS;
@@ -215,12 +159,7 @@ static void follow_addresses(struct service *s)
     struct ip_address local, remote = s->up ? s->remote : s->gateway;
     if (remote.version == 0)
         return;
-    bool routed = wire_local_for(&remote, &local);
-    if (routed || s->up || !vpn_link(SIDE_WIRE))
-        s->route_due = UINT64_MAX;
-    else if (s->route_due == UINT64_MAX)
-        s->route_due = s->now + NO_ROUTE_MS;
-    if (!routed || (ip_equal(&local, &s->local) && ip_equal(&remote, &s->remote)))
+    if (!wire_local_for(&remote, &local) || (ip_equal(&local, &s->local) && ip_equal(&remote, &s->remote)))
         return;
     s->local = local;
     s->remote = remote;
@@ -246,15 +185,11 @@ bool service_start(struct service *s, struct vpn_configuration *c, struct report
 {
     const struct tunnel_settings settings = {
         .wire_mtu = (uint16_t)c->wire.mtu, .guest_mtu = GUEST_MTU, .copy_dscp = c->copy_dscp};
-    *s = (struct service){.configuration = c,
-                          .gateway = c->gateway_address,
-                          .version = 4,
-                          .route_due = UINT64_MAX,
-                          .now = vpn_now()};
+    *s = (struct service){.configuration = c, .gateway = c->gateway_address, .version = 4, .now = vpn_now()};
     s->changed = s->now;
     vpn_mac(SIDE_WIRE, s->wire_mac.bytes);
     s->tunnel = tunnel_create(&settings, &tunnel_callbacks, s);
-    s->ike = ike_create(&c->ike, &ike_callbacks, s);
+    s->ike = ike_create(&c->ike, &ike_callbacks, s, s->tunnel);
     if (!s->tunnel || !s->ike || !wire_start(&c->wire, &wire_callbacks, s))
         return report(problem, "The VPN could not start: there is not enough memory.");
     guest_start(&s->guest, s->tunnel, (uint32_t)c->guest_lease, s->now);

@@ -65,13 +65,15 @@ uint64_t vpn_now(void)
     return clock_ms(CLOCK_BOOTTIME);
 }
 
-uint64_t vpn_seconds(void)
+uint64_t vpn_seconds(void *context)
 {
+    (void)context;
     return clock_ms(CLOCK_REALTIME) / 1000;
 }
 
-bool vpn_entropy(void *out, size_t size)
+bool vpn_entropy(void *context, void *out, size_t size)
 {
+    (void)context;
     uint8_t *to = out;
     while (size > 0) {
         ssize_t got = getrandom(to, size, 0);
@@ -200,21 +202,9 @@ static void catch_signals(void)
         fail("Signals cannot be waited for: %s.", strerror(errno));
 }
 
-static bool crypto_entropy(void *context, void *out, size_t size)
-{
-    (void)context;
-    return vpn_entropy(out, size);
-}
-
-static uint64_t crypto_seconds(void *context)
-{
-    (void)context;
-    return vpn_seconds();
-}
-
 int main(int count, char **words)
 {
-    static const struct crypto_surroundings crypto = {.entropy = crypto_entropy, .seconds = crypto_seconds};
+    static const struct crypto_surroundings crypto = {.entropy = vpn_entropy, .seconds = vpn_seconds};
     const struct options o = read_options(count, words);
     struct report problem = {""};
     read_configuration(o.config);

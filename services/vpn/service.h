@@ -23,7 +23,7 @@ struct service {
     uint8_t version;                    /* of the address that is asked for */
     unsigned misses;                    /* names without an address, in a row */
     uint64_t now;                       /* of the round that runs */
-    uint64_t resolve_due, route_due;    /* when to ask for the name; to give an unreachable address up */
+    uint64_t resolve_due;               /* when to ask for the name */
     uint64_t changed;                   /* when the tunnel came up or went down */
     bool resolving, suspected, touched; /* touched: lwIP or IKE may have something to do at once */
     bool up;

@@ -21,9 +21,11 @@ bool vpn_link(enum vpn_side side);                /* is the wire plugged in? */
 /* Sleeps until a frame waits on a side, `until` (milliseconds of vpn_now) is reached, or the service is told
  * to stop (false). */
 bool vpn_wait(uint64_t until);
-uint64_t vpn_now(void);     /* milliseconds, never goes back */
-uint64_t vpn_seconds(void); /* since 1970 */
-bool vpn_entropy(void *out, size_t size) must_check;
+uint64_t vpn_now(void); /* milliseconds, never goes back */
+/* Seconds since 1970. The first parameter of these two is not used: they stand in the tables of callbacks of
+ * IKE and of libcrypto as they are. */
+uint64_t vpn_seconds(void *context);
+bool vpn_entropy(void *context, void *out, size_t size) must_check;
 void vpn_log(const char *sentence);
 
 /* A secret that the policy names; the caller wipes it. False when there is none or it is larger than the

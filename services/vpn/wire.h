@@ -55,7 +55,8 @@ bool wire_local_for(const struct ip_address *remote, struct ip_address *local) m
  * no DNS server yet, or no way to it. */
 bool wire_resolve(const char *name, uint8_t version) must_check;
 
-void wire_send_ike(const struct ike_datagram *datagram);
+/* ike_callbacks.send; the owner is not used. */
+void wire_send_ike(void *owner, const struct ike_datagram *datagram);
 
 /* Our IPv4 address; version 0 while there is none. */
 void wire_address4(struct ip_address *out);

@@ -16,7 +16,7 @@ u32_t sys_now(void)
 uint32_t wire_random(void)
 {
     uint32_t value;
-    if (!vpn_entropy(&value, sizeof(value)))
+    if (!vpn_entropy(NULL, &value, sizeof(value)))
         wire_assertion_failed("the random generator failed");
     return value;
 }

@@ -75,8 +75,9 @@ void wire_close_ports(void)
         udp_remove(wire.port_4500);
 }
 
-void wire_send_ike(const struct ike_datagram *datagram)
+void wire_send_ike(void *owner, const struct ike_datagram *datagram)
 {
+    (void)owner;
     bool natted = datagram->local.port == IKE_NAT_PORT;
     /* A NAT keepalive is one byte FFh without the marker (RFC 3948 section 2.3). */
     size_t skip = natted && datagram->size > 1 ? MARKER_BYTES : 0;

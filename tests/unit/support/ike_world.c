@@ -111,9 +111,9 @@ unsigned world_child_count(const struct world *w)
     return count;
 }
 
-static bool on_child_add(void *owner, const struct child_parameters *child, uint32_t replaces)
+static bool on_child_add(struct tunnel *tunnel, const struct child_parameters *child, uint32_t replaces)
 {
-    struct world *w = owner;
+    struct world *w = (void *)tunnel; /* IKE only hands it back */
     require(!world_child(w, child->spi_in));
     for (unsigned i = 0; i < WORLD_CHILDREN; i++)
         if (!w->children[i].used) {
@@ -124,16 +124,16 @@ static bool on_child_add(void *owner, const struct child_parameters *child, uint
     return false;
 }
 
-static void on_child_use(void *owner, uint32_t spi_in)
+static void on_child_use(struct tunnel *tunnel, uint32_t spi_in)
 {
-    struct world *w = owner;
+    struct world *w = (void *)tunnel;
     require(world_child(w, spi_in));
     w->sending = spi_in;
 }
 
-static void on_child_remove(void *owner, uint32_t spi_in)
+static void on_child_remove(struct tunnel *tunnel, uint32_t spi_in)
 {
-    struct world *w = owner;
+    struct world *w = (void *)tunnel;
     struct world_child *child = world_child(w, spi_in);
     require(child);
     child->used = false;
@@ -142,10 +142,10 @@ static void on_child_remove(void *owner, uint32_t spi_in)
         w->sending = 0;
 }
 
-static void on_child_move(void *owner, uint32_t spi_in, const struct ip_endpoint *local,
+static void on_child_move(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoint *local,
                           const struct ip_endpoint *remote, bool udp_encapsulated)
 {
-    struct world *w = owner;
+    struct world *w = (void *)tunnel;
     struct world_child *child = world_child(w, spi_in);
     require(child);
     child->p.outer_local = *local;
@@ -154,17 +154,17 @@ static void on_child_move(void *owner, uint32_t spi_in, const struct ip_endpoint
     w->moved++;
 }
 
-static bool on_counters(void *owner, uint32_t spi_in, struct esp_counters *out)
+static bool on_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out)
 {
-    const struct world_child *child = world_child(owner, spi_in);
+    const struct world_child *child = world_child((void *)tunnel, spi_in);
     if (child)
         *out = child->counters;
     return child != NULL;
 }
 
-static bool on_rekey_due(void *owner, uint32_t spi_in)
+static bool on_rekey_due(struct tunnel *tunnel, uint32_t spi_in)
 {
-    const struct world_child *child = world_child(owner, spi_in);
+    const struct world_child *child = world_child((void *)tunnel, spi_in);
     return child && child->rekey_due;
 }
 
@@ -255,7 +255,7 @@ struct world *world_create(const char *ike_proposals, const char *esp_proposals)
     w->peer.script.ike[0] = c->ike[0];
     w->peer.script.esp[0] = c->esp[0];
     w->peer.script.fragment_size = 1280;
-    w->ike = ike_create(c, &callbacks, w);
+    w->ike = ike_create(c, &callbacks, w, (void *)w);
     require(w->ike && c->credential && c->trust);
     return w;
 }

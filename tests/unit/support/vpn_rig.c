@@ -13,12 +13,6 @@ const char marker[MARKER_BYTES] = "GUEST-SECRET-PAYLOAD";
 struct service service;
 static struct vpn_configuration configuration;
 
-static bool chance(void *context, void *out, size_t size)
-{
-    (void)context;
-    return vpn_entropy(out, size);
-}
-
 void start_service(const char *policy)
 {
     struct report problem = {""};
@@ -97,7 +91,7 @@ void inner_address(const char *text)
 
 int start_crypto(void **state)
 {
-    static const struct crypto_surroundings surroundings = {.entropy = chance};
+    static const struct crypto_surroundings surroundings = {.entropy = vpn_entropy};
     (void)state;
     return crypto_start(&surroundings) ? 0 : -1;
 }

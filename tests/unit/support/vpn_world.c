@@ -93,13 +93,15 @@ uint64_t vpn_now(void)
     return world.now;
 }
 
-uint64_t vpn_seconds(void)
+uint64_t vpn_seconds(void *context)
 {
+    (void)context;
     return 1790000000 + world.now / 1000;
 }
 
-bool vpn_entropy(void *out, size_t size)
+bool vpn_entropy(void *context, void *out, size_t size)
 {
+    (void)context;
     static uint8_t next;
     for (size_t i = 0; i < size; i++)
         ((uint8_t *)out)[i] = next = (uint8_t)(next * 5 + 3 + i);
