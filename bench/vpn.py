@@ -69,7 +69,7 @@ def compare(folder, rounds):
 def counted(service):
     """Allocations and packets so far."""
     state = service.state()
-    packets = re.search(r"^SA .*; (\d+) packets \(\d+ bytes\) in, (\d+) \(", state, re.M)
+    packets = re.search(r"in (\d+) packets, \d+ bytes; out (\d+) packets", state)
     return int(re.search(r"^memory: (\d+)", state, re.M)[1]), int(packets[1]) + int(packets[2])
 
 

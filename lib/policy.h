@@ -8,7 +8,6 @@
 #include "lib/guid.h"
 #include "lib/policy_grammar.h"
 
-#define POLICY_FILE_MAX    KIB(64)
 #define POLICY_VOLUMES_MAX 4
 #define POLICY_PATH_MAX    256
 #define POLICY_SERIAL_MAX  64

@@ -2,7 +2,6 @@
 /* Reads policy.conf by the tables of a grammar. */
 #include "lib/policy_grammar.h"
 #include "lib/format.h"
-#include "lib/policy.h"
 #include "lib/strings.h"
 
 int policy_choose(const struct policy_parser *p, struct ini_text value)

@@ -6,8 +6,9 @@
 
 #include "lib/ini.h"
 
-#define POLICY_FILE "policy.conf"
-#define AT_LINE     POLICY_FILE " line %u: "
+#define POLICY_FILE     "policy.conf"
+#define POLICY_FILE_MAX KIB(64)
+#define AT_LINE         POLICY_FILE " line %u: "
 
 /* How much of the file's own text a sentence quotes, for "%.*s". */
 #define QUOTE_MAX 60

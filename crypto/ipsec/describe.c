@@ -5,19 +5,12 @@
 
 #define LINE_MAX_BYTES 400
 
-struct describer {
-    void (*line)(void *context, const char *text);
-    void *context;
-    uint64_t now;
-};
-
 static uint64_t seconds_until(const struct describer *d, uint64_t when)
 {
     return when > d->now ? (when - d->now) / SECOND_MS : 0;
 }
 
-static void say(const struct describer *d, const char *fmt, ...) printf_like(2, 3);
-static void say(const struct describer *d, const char *fmt, ...)
+void say(const struct describer *d, const char *fmt, ...)
 {
     char text[LINE_MAX_BYTES];
     va_list args;
@@ -95,28 +88,26 @@ static void describe_child(const struct ike *ike, const struct describer *d, con
             (unsigned long)n.selector_refused, (unsigned long)n.malformed);
 }
 
-void ike_describe(const struct ike *ike, uint64_t now, void (*line)(void *context, const char *text),
-                  void *context)
+void ike_describe(const struct ike *ike, const struct describer *d)
 {
-    struct describer d = {line, context, now};
     char text[IP_TEXT_MAX];
-    say(&d, "tunnel: %s", ike->is_up ? "up" : ike->wanted ? "down, trying" : "down");
+    say(d, "tunnel: %s", ike->is_up ? "up" : ike->wanted ? "down, trying" : "down");
     if (ike->again_at != NEVER)
-        say(&d, "  next try in %lu s", (unsigned long)seconds_until(&d, ike->again_at));
+        say(d, "  next try in %lu s", (unsigned long)seconds_until(d, ike->again_at));
     if (ike->last_error.text[0])
-        say(&d, "  last error: %s", ike->last_error.text);
+        say(d, "  last error: %s", ike->last_error.text);
     for (unsigned i = 0; ike->is_up && i < ike->inner.address_count; i++) {
         ip_format(&ike->inner.address[i], text);
-        say(&d, "  inner address %s", text);
+        say(d, "  inner address %s", text);
     }
     for (unsigned i = 0; ike->is_up && i < ike->inner.dns_count; i++) {
         ip_format(&ike->inner.dns[i], text);
-        say(&d, "  DNS %s", text);
+        say(d, "  DNS %s", text);
     }
     for (unsigned i = 0; i < SAS_MAX; i++)
         if (ike->sas[i])
-            describe_sa(&d, ike->sas[i]);
+            describe_sa(d, ike->sas[i]);
     for (unsigned i = 0; i < CHILDREN_MAX; i++)
         if (ike->children[i].state != CHILD_FREE)
-            describe_child(ike, &d, &ike->children[i]);
+            describe_child(ike, d, &ike->children[i]);
 }

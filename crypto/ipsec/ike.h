@@ -108,8 +108,13 @@ void ike_suspect(struct ike *ike, uint64_t now);
  * the calls above. */
 uint64_t ike_tick(struct ike *ike, uint64_t now);
 
-/* The state in words, one line each, for the control socket. */
-void ike_describe(const struct ike *ike, uint64_t now, void (*line)(void *context, const char *text),
-                  void *context);
+/* The state in words at the time `now`, one line each, for the control socket. */
+struct describer {
+    void (*line)(void *context, const char *text);
+    void *context;
+    uint64_t now;
+};
+void say(const struct describer *d, const char *fmt, ...) printf_like(2, 3); /* one line */
+void ike_describe(const struct ike *ike, const struct describer *d);
 
 #endif

@@ -2,7 +2,7 @@
 /* The grammar of [vpn NAME]: one row of a table for each key, and what must go together. */
 #include "services/vpn/config.h"
 #include "crypto/ipsec/proposal.h"
-#include "lib/policy.h"
+#include "lib/policy_grammar.h"
 #include "lib/strings.h"
 
 /* RFC 8247 and 8221: what a gateway of today has; AEADs first. For ESP each also without a group, for

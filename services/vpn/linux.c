@@ -1,43 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shoji-vpn: the VPN service as an ordinary Linux program on two TAP devices. */
-#define _GNU_SOURCE /* setresuid */
+/* shoji-vpn: the VPN service as an ordinary Linux program on two TAP devices. The program is the host at the
+ * other end of each: its MAC is that of the device with the last bit turned over. */
+#define _GNU_SOURCE       /* setresuid */
+#include <linux/if_tun.h> /* first: `packed` is a word of ours afterwards */
+
 #include "services/vpn/linux.h"
 
 #include "crypto/port/port.h"
-#include "lib/policy.h"
+#include "lib/policy_grammar.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define NOBODY 65534
+#define NOBODY     65534
+#define TUN_DEVICE "/dev/net/tun"
 
 static const char usage[] =
     "usage: shoji-vpn --config policy.conf --secrets DIR [--wire TAP] [--guest TAP] [--control SOCKET]\n"
     "Keeps the traffic of the guest TAP inside the VPN that the policy's section [vpn NAME] describes.\n"
     "SIGUSR1, or a connection to the control socket, shows the state.\n";
 
-struct options {
-    const char *config, *secrets, *wire, *guest, *control;
-};
+enum { CONFIG, SECRETS, WIRE, GUEST, CONTROL, OPTIONS };
 
 static struct service service;
 static struct vpn_configuration configuration;
-static int signals = -1;
+static int signals, secrets; /* descriptors: the signals, and the folder of secrets */
+static struct {
+    int descriptor;
+    struct mac mac;
+} taps[2];
 
 void fail(const char *fmt, ...)
 {
@@ -71,23 +80,63 @@ uint64_t vpn_seconds(void *context)
     return clock_ms(CLOCK_REALTIME) / 1000;
 }
 
+/* No signal has a handler, so that none cuts it short. */
 bool vpn_entropy(void *context, void *out, size_t size)
 {
     (void)context;
-    uint8_t *to = out;
-    while (size > 0) {
-        ssize_t got = getrandom(to, size, 0);
-        if (got < 0 && errno != EINTR)
-            return false;
-        to += got > 0 ? got : 0;
-        size -= got > 0 ? (size_t)got : 0;
-    }
-    return true;
+    return getrandom(out, size, 0) == (ssize_t)size;
 }
 
 void vpn_log(const char *sentence)
 {
     (void)fprintf(stderr, "shoji-vpn: %s\n", sentence);
+}
+
+/* Secrets are files of one folder. One that fills the room is too large. */
+bool vpn_secret(const char *name, uint8_t *out, size_t capacity, size_t *size)
+{
+    bool plain = !strchr(name, '/') && name[0] != '.';
+    int file = plain ? openat(secrets, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    ssize_t got;
+    if (file < 0)
+        return false;
+    *size = 0;
+    while ((got = read(file, out + *size, capacity - *size)) > 0)
+        *size += (size_t)got;
+    close(file);
+    return got == 0 && *size < capacity;
+}
+
+size_t vpn_frame_receive(enum vpn_side side, uint8_t *frame, size_t capacity)
+{
+    ssize_t size = read(taps[side].descriptor, frame, capacity);
+    return size > 0 ? (size_t)size : 0;
+}
+
+/* A frame that the device does not take is lost, as on a cable. */
+void vpn_frame_send(enum vpn_side side, const uint8_t *frame, size_t size)
+{
+    ssize_t written = write(taps[side].descriptor, frame, size);
+    (void)written;
+}
+
+void vpn_mac(enum vpn_side side, uint8_t out[MAC_BYTES])
+{
+    memcpy(out, taps[side].mac.bytes, MAC_BYTES);
+}
+
+/* Kernels before 5.0 have no such request: then the guest learns of a new address when its lease ends. */
+void vpn_carrier(enum vpn_side side, bool on)
+{
+    int carrier = on;
+    (void)ioctl(taps[side].descriptor, TUNSETCARRIER, &carrier);
+}
+
+/* A TAP device takes frames as long as it is up, in whichever network namespace it is by now. */
+bool vpn_link(enum vpn_side side)
+{
+    struct pollfd p = {.fd = taps[side].descriptor, .events = POLLOUT};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
 }
 
 /* Takes what the signals ask for; false: stop. */
@@ -106,10 +155,10 @@ static bool take_signals(void)
 
 bool vpn_wait(uint64_t until)
 {
-    struct pollfd waits[] = {{tap_descriptor(SIDE_WIRE), POLLIN, 0},
-                             {tap_descriptor(SIDE_GUEST), POLLIN, 0},
+    struct pollfd waits[] = {{taps[SIDE_WIRE].descriptor, POLLIN, 0},
+                             {taps[SIDE_GUEST].descriptor, POLLIN, 0},
                              {signals, POLLIN, 0},
-                             {control_descriptor(), POLLIN, 0}};
+                             {control_descriptor, POLLIN, 0}};
     uint64_t now = vpn_now(), left = until > now ? until - now : 0;
     if (poll(waits, ARRAY_COUNT(waits), (int)MIN(left, (uint64_t)60000)) <= 0)
         return true;
@@ -124,34 +173,48 @@ bool vpn_wait(uint64_t until)
 
 /* ---- The start ---- */
 
-static struct options read_options(int count, char **words)
+static void read_options(int count, char **words, const char *values[OPTIONS])
 {
-    static const struct option known[] = {{"config", required_argument, NULL, 'c'},
-                                          {"secrets", required_argument, NULL, 's'},
-                                          {"wire", required_argument, NULL, 'w'},
-                                          {"guest", required_argument, NULL, 'g'},
-                                          {"control", required_argument, NULL, 'o'},
-                                          {"help", no_argument, NULL, 'h'},
+    static const struct option known[] = {{"config", required_argument, NULL, CONFIG},
+                                          {"secrets", required_argument, NULL, SECRETS},
+                                          {"wire", required_argument, NULL, WIRE},
+                                          {"guest", required_argument, NULL, GUEST},
+                                          {"control", required_argument, NULL, CONTROL},
+                                          {"help", no_argument, NULL, OPTIONS},
                                           {NULL, 0, NULL, 0}};
-    struct options o = {.wire = "shoji-wire", .guest = "shoji-guest"};
-    for (int c; (c = getopt_long(count, words, "", known, NULL)) != -1;) {
-        const char **slot = c == 'c'   ? &o.config
-                            : c == 's' ? &o.secrets
-                            : c == 'w' ? &o.wire
-                            : c == 'g' ? &o.guest
-                            : c == 'o' ? &o.control
-                                       : NULL;
-        if (!slot) {
-            (void)fputs(usage, c == 'h' ? stdout : stderr);
-            exit(c == 'h' ? EXIT_SUCCESS : EXIT_FAILURE);
-        }
-        *slot = optarg;
+    int found;
+    while ((found = getopt_long(count, words, "", known, NULL)) >= 0 && found < OPTIONS)
+        values[found] = optarg;
+    bool help = found == OPTIONS;
+    if (found != -1 || !values[CONFIG] || !values[SECRETS] || optind != count) {
+        (void)fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : EXIT_FAILURE);
     }
-    if (!o.config || !o.secrets || optind != count) {
-        (void)fputs(usage, stderr);
-        exit(EXIT_FAILURE);
-    }
-    return o;
+}
+
+/* Opens (makes, if need be) a TAP device and brings it up. */
+static void open_tap(enum vpn_side side, const char *name)
+{
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (!copy_string(request.ifr_name, sizeof(request.ifr_name), name))
+        fail("\"%s\" is too long for the name of a network device.", name);
+    if (fd < 0 || ioctl(fd, TUNSETIFF, &request) != 0)
+        fail("The TAP device %s cannot be opened: %s. Start the program as root, or make the device yours "
+             "with "
+             "\"ip tuntap add\".",
+             name, strerror(errno));
+    if (ioctl(fd, SIOCGIFHWADDR, &request) != 0)
+        fail("The TAP device %s tells no MAC address: %s.", name, strerror(errno));
+    memcpy(taps[side].mac.bytes, request.ifr_hwaddr.sa_data, MAC_BYTES);
+    taps[side].mac.bytes[MAC_BYTES - 1] ^= 1;
+    taps[side].descriptor = fd;
+    bool asked = ioctl(any, SIOCGIFFLAGS, &request) == 0;
+    request.ifr_flags |= IFF_UP;
+    if (!asked || ioctl(any, SIOCSIFFLAGS, &request) != 0)
+        fail("The device %s cannot be brought up: %s.", name, strerror(errno));
+    close(any);
 }
 
 static void read_configuration(const char *path)
@@ -205,20 +268,22 @@ static void catch_signals(void)
 int main(int count, char **words)
 {
     static const struct crypto_surroundings crypto = {.entropy = vpn_entropy, .seconds = vpn_seconds};
-    const struct options o = read_options(count, words);
+    const char *values[OPTIONS] = {[WIRE] = "shoji-wire", [GUEST] = "shoji-guest"};
     struct report problem = {""};
-    read_configuration(o.config);
+    read_options(count, words, values);
+    read_configuration(values[CONFIG]);
     protect_memory();
     if (!crypto_start(&crypto))
         fail("libcrypto does not start.");
-    if (!secrets_open(o.secrets))
-        fail("The folder %s of secrets cannot be opened: %s.", o.secrets, strerror(errno));
+    secrets = open(values[SECRETS], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (secrets < 0)
+        fail("The folder %s of secrets cannot be opened: %s.", values[SECRETS], strerror(errno));
     if (!vpn_secrets_load(&configuration, &problem))
         fail("%s", problem.text);
-    tap_open(SIDE_WIRE, o.wire);
-    tap_open(SIDE_GUEST, o.guest);
-    if (o.control)
-        control_open(o.control);
+    open_tap(SIDE_WIRE, values[WIRE]);
+    open_tap(SIDE_GUEST, values[GUEST]);
+    if (values[CONTROL])
+        control_open(values[CONTROL]);
     catch_signals();
     drop_privileges();
     if (!service_start(&service, &configuration, &problem))

@@ -315,7 +315,7 @@ static void describes_itself(void **state)
     (void)state;
     unsigned lines = 0;
     struct world *w = connected(DEFAULT_IKE, DEFAULT_ESP);
-    ike_describe(w->ike, w->now, count_line, &lines);
+    ike_describe(w->ike, &(struct describer){.line = count_line, .context = &lines, .now = w->now});
     assert_true(lines > 5);
     world_destroy(w);
 }

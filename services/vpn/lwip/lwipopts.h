@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of lwIP the VPN service uses on its outer side: ARP, IPv4 and IPv6, neighbour discovery, DHCP and DNS
- * clients, UDP. No TCP, no sockets, no forwarding, one interface, fixed memory. */
+ * clients, UDP. No TCP, no sockets, no forwarding, one interface (so no zones), fixed memory. What is not
+ * named here is as lwIP has it by itself. */
 #ifndef SHOJI_SERVICES_VPN_LWIPOPTS_H
 #define SHOJI_SERVICES_VPN_LWIPOPTS_H
 
@@ -9,46 +10,32 @@
 #define LWIP_NETCONN         0
 #define LWIP_SOCKET          0
 #define LWIP_TCP             0
-#define LWIP_RAW             0 /* ESP never reaches lwIP */
 #define LWIP_STATS           0
 #define LWIP_SINGLE_NETIF    1
-#define LWIP_HAVE_LOOPIF     0
-#define LWIP_NETIF_LOOPBACK  0
 
 /* Memory: its own pools, nothing from malloc. The heap holds what is sent: one IKE message and its fragments.
  */
-#define MEM_ALIGNMENT                8
-#define MEM_SIZE                     (40 * 1024)
-#define MEMP_NUM_UDP_PCB             8
-#define PBUF_POOL_SIZE               24
-#define PBUF_POOL_BUFSIZE            1536
-#define MEMP_NUM_ARP_QUEUE           8
-#define MEMP_NUM_ND6_QUEUE           8
-#define MEMP_NUM_PBUF                16
-#define PBUF_LINK_ENCAPSULATION_HLEN 0
+#define MEM_ALIGNMENT      8
+#define MEM_SIZE           (40 * 1024)
+#define MEMP_NUM_UDP_PCB   8
+#define PBUF_POOL_SIZE     24
+#define PBUF_POOL_BUFSIZE  1536
+#define MEMP_NUM_ARP_QUEUE 8
+#define MEMP_NUM_ND6_QUEUE 8
 
 /* The tunnel puts fragments together before lwIP sees them (crypto/ipsec/tunnel.h). */
-#define LWIP_IPV4                     1
-#define IP_FORWARD                    0
-#define IP_REASSEMBLY                 0
-#define IP_FRAG                       1
-#define LWIP_ARP                      1
-#define ARP_QUEUEING                  1
-#define ETHARP_SUPPORT_STATIC_ENTRIES 0
-#define LWIP_ICMP                     0 /* our host on the wire answers nobody */
-#define LWIP_DHCP                     1
-#define DHCP_DOES_ARP_CHECK           1
-#define LWIP_DNS                      1
-#define DNS_TABLE_SIZE                2
-#define DNS_MAX_SERVERS               4
+#define IP_FORWARD      0
+#define IP_REASSEMBLY   0
+#define ARP_QUEUEING    1
+#define LWIP_ICMP       0 /* our host on the wire answers nobody */
+#define LWIP_DHCP       1
+#define LWIP_DNS        1
+#define DNS_TABLE_SIZE  2
+#define DNS_MAX_SERVERS 4
 
 #define LWIP_IPV6                      1
 #define LWIP_IPV6_FORWARD              0
 #define LWIP_IPV6_REASS                0
-#define LWIP_IPV6_FRAG                 1
-#define LWIP_IPV6_MLD                  1
-#define LWIP_IPV6_SCOPES               0 /* one interface: no zones */
-#define LWIP_IPV6_AUTOCONFIG           1
 #define LWIP_IPV6_NUM_ADDRESSES        4
 #define LWIP_ND6_RDNSS_MAX_DNS_SERVERS 2
 

@@ -10,18 +10,6 @@
 #define LWIP_NO_INTTYPES_H 1
 #define LWIP_NO_LIMITS_H   1
 #define LWIP_NO_CTYPE_H    1
-#define LWIP_NO_UNISTD_H   1
-#define SSIZE_MAX          INTPTR_MAX
-typedef intptr_t ssize_t;
-
-#define X8_F  "02x"
-#define U16_F "u"
-#define S16_F "d"
-#define X16_F "x"
-#define U32_F "u"
-#define S32_F "d"
-#define X32_F "x"
-#define SZT_F "lu"
 
 /* `packed` alone is a word of lib/base.h. */
 #define PACK_STRUCT_STRUCT __attribute__((__packed__))
