@@ -26,30 +26,25 @@ static bool read_packet(uint8_t *data, size_t size, struct ip_packet *p)
            p->size - p->payload >= least;
 }
 
-static bool same_flow(const struct exception_flow *f, const struct packet_flow *p)
+static bool same_flow(const struct packet_flow *a, const struct packet_flow *b)
 {
-    return f->protocol == p->protocol && ip_equal(&f->guest, &p->source) &&
-           ip_equal(&f->peer, &p->destination) && f->guest_port == p->source_port &&
-           f->peer_port == p->destination_port;
+    return a->protocol == b->protocol && ip_equal(&a->source, &b->source) &&
+           ip_equal(&a->destination, &b->destination) && a->source_port == b->source_port &&
+           a->destination_port == b->destination_port;
 }
 
 /* The guest's flow, or a place for it; NULL when all are in use. */
-static struct exception_flow *find_flow(struct exceptions *e, const struct packet_flow *p, uint64_t now)
+static struct exception_flow *find_flow(struct exceptions *e, const struct packet_flow *out, uint64_t now)
 {
     struct exception_flow *free_one = NULL;
-    for (unsigned i = 0; i < EXCEPTION_FLOWS; i++) {
-        struct exception_flow *f = &e->flows[i];
-        if (same_flow(f, p))
+    for (struct exception_flow *f = e->flows; f < e->flows + EXCEPTION_FLOWS; f++) {
+        if (same_flow(&f->out, out))
             return f;
-        if (!free_one && (f->protocol == 0 || now - f->last > IDLE_MS))
+        if (!free_one && (f->out.protocol == 0 || now - f->last > IDLE_MS))
             free_one = f;
     }
     if (free_one)
-        *free_one = (struct exception_flow){.protocol = p->protocol,
-                                            .guest = p->source,
-                                            .peer = p->destination,
-                                            .guest_port = p->source_port,
-                                            .peer_port = p->destination_port};
+        free_one->out = *out;
     return free_one;
 }
 
@@ -100,10 +95,10 @@ bool exceptions_in(struct exceptions *e, uint8_t *packet, size_t size, const str
     if (index >= EXCEPTION_FLOWS)
         return false;
     struct exception_flow *f = &e->flows[index];
-    if (f->protocol != p.flow.protocol || !ip_equal(&f->peer, &p.flow.source) ||
-        f->peer_port != p.flow.source_port || now - f->last > IDLE_MS)
+    if (f->out.protocol != p.flow.protocol || !ip_equal(&f->out.destination, &p.flow.source) ||
+        f->out.destination_port != p.flow.source_port || now - f->last > IDLE_MS)
         return false;
     f->last = now;
-    replace_end(&p, IPV4_DESTINATION, DESTINATION_PORT, &f->guest, f->guest_port);
+    replace_end(&p, IPV4_DESTINATION, DESTINATION_PORT, &f->out.source, f->out.source_port);
     return true;
 }

@@ -11,10 +11,8 @@
 
 /* Flow i goes out from port EXCEPTION_FIRST_PORT + i. */
 struct exception_flow {
-    uint8_t protocol; /* 0: free */
-    struct ip_address guest, peer;
-    uint16_t guest_port, peer_port;
-    uint64_t last; /* when a packet went either way */
+    struct packet_flow out; /* as the guest sends it; protocol 0: free */
+    uint64_t last;          /* when a packet went either way */
 };
 
 struct exceptions {

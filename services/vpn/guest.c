@@ -25,10 +25,8 @@ void guest_start(struct guest *g, struct tunnel *tunnel, uint32_t lease, uint64_
     *g = (struct guest){.tunnel = tunnel, .peer = mac_broadcast};
     vpn_mac(SIDE_GUEST, g->network.mac.bytes);
     g->network.lease = lease;
-    g->network.gateway4 = dummy_gateway4;
     g->network.gateway6 = link_local(&g->network.mac);
-    tunnel_set_gateway(tunnel, &g->network.gateway4, &g->network.gateway6);
-    g->advertisement_due = now;
+    guest_set_inner(g, &(struct ike_inner){.address_count = 0}, now);
     vpn_carrier(SIDE_GUEST, true);
 }
 

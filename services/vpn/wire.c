@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The interface to lwIP, and the one place that sends frames on the wire. */
-#include "services/vpn/wire.h"
-#include "services/vpn/frame.h"
 #include "services/vpn/surroundings.h"
 #include "services/vpn/wire_parts.h"
+
+#include "lib/format.h"
 
 #include <lwip/dhcp.h>
 #include <lwip/dns.h>
@@ -12,6 +12,7 @@
 #include <lwip/init.h>
 #include <lwip/ip.h>
 #include <lwip/nd6.h>
+#include <lwip/sys.h>
 #include <lwip/timeouts.h>
 #include <netif/ethernet.h>
 
@@ -96,28 +97,22 @@ void wire_send_plain(const struct ip_address *destination, const uint8_t *packet
 
 /* ---- Receiving ---- */
 
-static struct pbuf *copy_in(const uint8_t *data, size_t size)
+static void take_in(const uint8_t *data, size_t size, netif_input_fn enter)
 {
-    struct pbuf *p = size <= UINT16_MAX ? pbuf_alloc(PBUF_RAW, (u16_t)size, PBUF_POOL) : NULL;
-    if (p && pbuf_take(p, data, (u16_t)size) != ERR_OK) {
+    bool fits = size > 0 && size <= UINT16_MAX;
+    struct pbuf *p = fits ? pbuf_alloc(PBUF_RAW, (u16_t)size, PBUF_POOL) : NULL;
+    if (p && (pbuf_take(p, data, (u16_t)size) != ERR_OK || enter(p, &wire.netif) != ERR_OK))
         pbuf_free(p);
-        return NULL;
-    }
-    return p;
 }
 
 void wire_arp(const uint8_t *frame, size_t size)
 {
-    struct pbuf *p = copy_in(frame, size);
-    if (p && ethernet_input(p, &wire.netif) != ERR_OK)
-        pbuf_free(p);
+    take_in(frame, size, ethernet_input);
 }
 
 void wire_packet(const uint8_t *packet, size_t size)
 {
-    struct pbuf *p = size > 0 ? copy_in(packet, size) : NULL;
-    if (p && ip_input(p, &wire.netif) != ERR_OK)
-        pbuf_free(p);
+    take_in(packet, size, ip_input);
 }
 
 /* ---- The interface ---- */
@@ -126,7 +121,7 @@ const struct ip6_addr *wire_static_router6(struct netif *netif, const struct ip6
 {
     (void)netif;
     (void)destination;
-    return wire.has_router6 ? ip_2_ip6(&wire.router6) : NULL;
+    return IP_IS_V6_VAL(wire.router6) ? ip_2_ip6(&wire.router6) : NULL;
 }
 
 static err_t set_up_interface(struct netif *netif)
@@ -136,7 +131,7 @@ static err_t set_up_interface(struct netif *netif)
     netif->output = etharp_output;
     netif->output_ip6 = ethip6_output;
     netif->linkoutput = send_frame;
-    netif->mtu = wire.mtu;
+    netif->mtu = (uint16_t)wire.settings->mtu;
     netif->hwaddr_len = MAC_BYTES;
     memcpy(netif->hwaddr, wire.mac.bytes, MAC_BYTES);
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_MLD6;
@@ -145,17 +140,15 @@ static err_t set_up_interface(struct netif *netif)
 
 static void set_addresses4(const struct wire_family *s)
 {
-    if (s->automatic) {
-        (void)dhcp_start(&wire.netif);
-        return;
-    }
     ip_addr_t address, router;
-    ip4_addr_t mask = {lwip_htonl(s->prefix ? UINT32_MAX << (32 - s->prefix) : 0)};
     wire_to_lwip(&s->address, &address);
     wire_to_lwip(&s->router, &router);
-    if (s->address.version == 4)
-        netif_set_addr(&wire.netif, ip_2_ip4(&address), &mask,
-                       s->router.version == 4 ? ip_2_ip4(&router) : IP4_ADDR_ANY4);
+    if (s->automatic) {
+        (void)dhcp_start(&wire.netif);
+    } else if (s->address.version == 4) {
+        ip4_addr_t mask = {lwip_htonl(UINT32_MAX << (32 - s->prefix))};
+        netif_set_addr(&wire.netif, ip_2_ip4(&address), &mask, ip_2_ip4(&router));
+    }
 }
 
 static void set_addresses6(const struct wire_family *s)
@@ -171,7 +164,6 @@ static void set_addresses6(const struct wire_family *s)
         if (netif_add_ip6_address(&wire.netif, ip_2_ip6(&address), &index) == ERR_OK && index >= 0)
             netif_ip6_addr_set_state(&wire.netif, index, IP6_ADDR_TENTATIVE);
     }
-    wire.has_router6 = s->router.version == 6;
     wire_to_lwip(&s->router, &wire.router6);
 }
 
@@ -179,8 +171,11 @@ static void set_addresses6(const struct wire_family *s)
  */
 static void set_dns(void)
 {
-    for (unsigned i = 0; i < wire.dns_count; i++)
-        dns_setserver((u8_t)i, &wire.dns[i]);
+    for (unsigned i = 0; i < wire.settings->dns_count; i++) {
+        ip_addr_t server;
+        wire_to_lwip(&wire.settings->dns[i], &server);
+        dns_setserver((u8_t)i, &server);
+    }
 }
 
 bool wire_start(const struct wire_settings *s, const struct wire_callbacks *callbacks, void *owner)
@@ -189,10 +184,8 @@ bool wire_start(const struct wire_settings *s, const struct wire_callbacks *call
     if (!initialised)
         lwip_init();
     initialised = true;
-    wire = (struct wire){.callbacks = callbacks, .owner = owner, .mtu = (uint16_t)s->mtu};
+    wire = (struct wire){.callbacks = callbacks, .owner = owner, .settings = s};
     vpn_mac(SIDE_WIRE, wire.mac.bytes);
-    for (; wire.dns_count < s->dns_count; wire.dns_count++)
-        wire_to_lwip(&s->dns[wire.dns_count], &wire.dns[wire.dns_count]);
     if (!netif_add(&wire.netif, NULL, NULL, NULL, NULL, set_up_interface, ethernet_input))
         return false;
     netif_set_default(&wire.netif);
@@ -215,13 +208,12 @@ void wire_stop(void)
 
 static void follow_link(void)
 {
-    bool up = vpn_link(SIDE_WIRE);
-    if (up && !netif_is_link_up(&wire.netif))
+    if (vpn_link(SIDE_WIRE)) {
         netif_set_link_up(&wire.netif); /* DHCP and router discovery start again by themselves */
-    else if (!up && netif_is_link_up(&wire.netif))
-        netif_set_link_down(&wire.netif);
-    if (!up)
-        wire.next_hop_until = 0;
+        return;
+    }
+    netif_set_link_down(&wire.netif);
+    wire.next_hop_until = 0;
 }
 
 uint32_t wire_tick(void)
@@ -259,4 +251,28 @@ bool wire_local_for(const struct ip_address *remote, struct ip_address *local)
     }
     wire_from_lwip(from, local);
     return true;
+}
+
+/* ---- What lwIP asks for: time, chance, and where a broken assertion goes ---- */
+
+u32_t sys_now(void)
+{
+    return (u32_t)vpn_now(); /* it wraps, and lwIP counts with that */
+}
+
+/* Ports, transaction numbers and back-offs. Without chance there is no safe way to go on. */
+uint32_t wire_random(void)
+{
+    uint32_t value;
+    if (!vpn_entropy(NULL, &value, sizeof(value)))
+        wire_assertion_failed("the random generator failed");
+    return value;
+}
+
+void wire_assertion_failed(const char *what)
+{
+    char text[160];
+    (void)format(text, sizeof(text), "The VPN's network stack stopped: %s.", what);
+    vpn_log(text);
+    __builtin_trap();
 }

@@ -34,7 +34,7 @@ struct wire_callbacks {
     void (*resolved)(void *owner, const struct ip_address *address);
 };
 
-/* Starts the host. The settings are read once, the callbacks must live on. False: lwIP has no memory. */
+/* Starts the host. Settings and callbacks must live on. False: lwIP has no memory. */
 bool wire_start(const struct wire_settings *settings, const struct wire_callbacks *callbacks,
                 void *owner) must_check;
 

@@ -13,14 +13,11 @@
 struct wire {
     struct netif netif;
     struct mac mac;
-    uint16_t mtu;
+    const struct wire_settings *settings;
     const struct wire_callbacks *callbacks;
     void *owner;
-    struct udp_pcb *port_500, *port_4500;
-    ip_addr_t dns[WIRE_DNS_MAX];
-    unsigned dns_count;
-    bool has_router6;
-    ip_addr_t router6;
+    struct udp_pcb *ports[2]; /* 500 and 4500 */
+    ip_addr_t router6;        /* static; of IPv4 when there is none */
     /* The Ethernet address to which sealed packets for one destination go, good until a time. */
     struct mac next_hop;
     struct ip_address next_hop_for;

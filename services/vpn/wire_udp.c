@@ -33,7 +33,7 @@ static void receive(void *context, struct udp_pcb *pcb, struct pbuf *p, const ip
     static uint8_t message[IKE_MESSAGE_MAX + MARKER_BYTES]; /* the service's one thread fills and reads it */
     static const uint8_t marker[MARKER_BYTES];
     (void)context;
-    size_t size = p->tot_len, skip = pcb == wire.port_4500 ? MARKER_BYTES : 0;
+    size_t size = p->tot_len, skip = pcb->local_port == IKE_NAT_PORT ? MARKER_BYTES : 0;
     bool fits = size <= sizeof(message) && size > skip;
     if (fits)
         (void)pbuf_copy_partial(p, message, (u16_t)size, 0);
@@ -48,31 +48,23 @@ static void receive(void *context, struct udp_pcb *pcb, struct pbuf *p, const ip
     wire.callbacks->ike(wire.owner, &datagram);
 }
 
-static struct udp_pcb *open_port(uint16_t port)
-{
-    struct udp_pcb *pcb = udp_new_ip_type(IPADDR_TYPE_ANY);
-    if (pcb && udp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK) {
-        udp_remove(pcb);
-        return NULL;
-    }
-    if (pcb)
-        udp_recv(pcb, receive, NULL);
-    return pcb;
-}
-
 bool wire_open_ports(void)
 {
-    wire.port_500 = open_port(IKE_PORT);
-    wire.port_4500 = open_port(IKE_NAT_PORT);
-    return wire.port_500 && wire.port_4500;
+    static const uint16_t numbers[ARRAY_COUNT(wire.ports)] = {IKE_PORT, IKE_NAT_PORT};
+    for (unsigned i = 0; i < ARRAY_COUNT(numbers); i++) {
+        struct udp_pcb *pcb = wire.ports[i] = udp_new_ip_type(IPADDR_TYPE_ANY);
+        if (!pcb || udp_bind(pcb, IP_ANY_TYPE, numbers[i]) != ERR_OK)
+            return false;
+        udp_recv(pcb, receive, NULL);
+    }
+    return true;
 }
 
 void wire_close_ports(void)
 {
-    if (wire.port_500)
-        udp_remove(wire.port_500);
-    if (wire.port_4500)
-        udp_remove(wire.port_4500);
+    for (unsigned i = 0; i < ARRAY_COUNT(wire.ports); i++)
+        if (wire.ports[i])
+            udp_remove(wire.ports[i]);
 }
 
 void wire_send_ike(void *owner, const struct ike_datagram *datagram)
@@ -92,8 +84,7 @@ void wire_send_ike(void *owner, const struct ike_datagram *datagram)
     wire_to_lwip(&datagram->local.ip, &from);
     wire_to_lwip(&datagram->remote.ip, &to);
     /* What cannot be sent now is sent again by IKE's own timer. */
-    (void)udp_sendto_if_src(natted ? wire.port_4500 : wire.port_500, p, &to, datagram->remote.port,
-                            &wire.netif, &from);
+    (void)udp_sendto_if_src(wire.ports[natted], p, &to, datagram->remote.port, &wire.netif, &from);
     pbuf_free(p);
 }
 

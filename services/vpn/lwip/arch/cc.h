@@ -14,7 +14,7 @@
 /* `packed` alone is a word of lib/base.h. */
 #define PACK_STRUCT_STRUCT __attribute__((__packed__))
 
-/* services/vpn/wire_port.c */
+/* services/vpn/wire.c */
 uint32_t wire_random(void);
 __attribute__((noreturn)) void wire_assertion_failed(const char *what);
 
