@@ -60,14 +60,6 @@ static bool set_path(const struct policy_parser *p, struct ini_text value, char 
     return true;
 }
 
-static bool set_number(const struct policy_parser *p, struct ini_text value, uint64_t least, uint64_t *out)
-{
-    if (!ini_u64(value, out) || *out < least)
-        return report(p->problem, AT_LINE "\"%.*s\" is not a whole number of at least %llu.", p->line,
-                      QUOTED(value), (unsigned long long)least);
-    return true;
-}
-
 /* ---- [os] ---- */
 
 static bool os_path(struct policy_parser *p, struct ini_text value)
@@ -97,15 +89,6 @@ static bool log_port(struct policy_parser *p, struct ini_text value)
                       p->line, QUOTED(value), LOG_PORT_FIRST, LOG_PORT_LAST);
     policy_of(p)->log_port = (uint16_t)port;
     return true;
-}
-
-/* ---- [cpu] ---- */
-
-static bool cpu_apic(struct policy_parser *p, struct ini_text value)
-{
-    int choice = policy_choose(p, value);
-    policy_of(p)->apic = choice >= 0 ? (enum policy_apic)choice : APIC_AUTO;
-    return choice >= 0;
 }
 
 /* ---- [volume NAME] ---- */
@@ -174,36 +157,12 @@ static bool volume_unlock(struct policy_parser *p, struct ini_text value)
     return true;
 }
 
-static bool volume_discard(struct policy_parser *p, struct ini_text value)
-{
-    int choice = policy_choose(p, value);
-    volume_of(p)->discard = choice == 1;
-    return choice >= 0;
-}
-
-static bool volume_elsewhere(struct policy_parser *p, struct ini_text value)
-{
-    int choice = policy_choose(p, value);
-    volume_of(p)->elsewhere = choice == ELSEWHERE_DENY ? ELSEWHERE_DENY : ELSEWHERE_PASS;
-    return choice >= 0;
-}
-
 static bool volume_serial(struct policy_parser *p, struct ini_text value)
 {
     if (value.length == 0 || !ini_copy(value, volume_of(p)->disk_serial, POLICY_SERIAL_MAX))
         return report(p->problem, AT_LINE "a disk's serial number has 1 to %u characters.", p->line,
                       POLICY_SERIAL_MAX - 1);
     return true;
-}
-
-static bool volume_first_lba(struct policy_parser *p, struct ini_text value)
-{
-    return set_number(p, value, 1, &volume_of(p)->first_lba);
-}
-
-static bool volume_lba_count(struct policy_parser *p, struct ini_text value)
-{
-    return set_number(p, value, 1, &volume_of(p)->lba_count);
 }
 
 static bool volume_start(struct policy_parser *p)
@@ -220,6 +179,7 @@ static bool volume_start(struct policy_parser *p)
     if (policy_of(p)->volume_count == POLICY_VOLUMES_MAX)
         return report(p->problem, AT_LINE "more than %u volumes; remove some.", p->line, POLICY_VOLUMES_MAX);
     policy_of(p)->volume_count++;
+    p->item = volume_of(p);
     volume_of(p)->line = p->line;
     return ini_copy(p->name, volume_of(p)->name, POLICY_NAME_MAX);
 }
@@ -257,16 +217,26 @@ static const char *const elsewhere_words[] = {[ELSEWHERE_PASS] = "pass", [ELSEWH
 static const struct policy_key os_keys[] = {{.name = "path", .set = os_path},
                                             {.name = "options", .set = os_options}};
 static const struct policy_key log_keys[] = {{.name = "port", .set = log_port}};
-static const struct policy_key cpu_keys[] = {{.name = "apic", .set = cpu_apic, .words = apic_words}};
+static const struct policy_key cpu_keys[] = {
+    {.name = "apic", .set = policy_set_choice, .words = apic_words, .at = offsetof(struct policy, apic)}};
+#define VOLUME_AT(member) offsetof(struct policy_volume, member)
 static const struct policy_key volume_keys[] = {
     {.name = "match", .set = volume_match, .required = true},
     {.name = "header", .set = volume_header, .required = true},
     {.name = "unlock", .set = volume_unlock, .required = true},
-    {.name = "discard", .set = volume_discard, .words = no_yes},
-    {.name = "elsewhere", .set = volume_elsewhere, .words = elsewhere_words},
+    {.name = "discard", .set = policy_set_choice, .words = no_yes, .at = VOLUME_AT(discard)},
+    {.name = "elsewhere", .set = policy_set_choice, .words = elsewhere_words, .at = VOLUME_AT(elsewhere)},
     {.name = "disk-serial", .set = volume_serial},
-    {.name = "first-lba", .set = volume_first_lba},
-    {.name = "lba-count", .set = volume_lba_count},
+    {.name = "first-lba",
+     .set = policy_set_number,
+     .at = VOLUME_AT(first_lba),
+     .least = 1,
+     .most = UINT64_MAX},
+    {.name = "lba-count",
+     .set = policy_set_number,
+     .at = VOLUME_AT(lba_count),
+     .least = 1,
+     .most = UINT64_MAX},
 };
 
 enum { OS_SECTION }; /* the places in the table that are asked for by name */

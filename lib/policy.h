@@ -23,13 +23,13 @@ struct policy_volume {
     struct guid partition;        /* match = partuuid:GUID                                       */
     char header[POLICY_PATH_MAX]; /* header = \EFI\shoji\root.luks; the backup is that + ".bak"  */
     enum policy_unlock
-        unlock[POLICY_UNLOCK_MAX];          /* unlock = passphrase; in order, UNLOCK_NONE ends the list    */
-    bool discard;                           /* discard = yes | no (default no): may TRIM reach the disk?   */
-    enum policy_elsewhere elsewhere;        /* elsewhere = pass | deny (default pass)                      */
-    bool pinned;                            /* set when the three keys below are given; all or none        */
-    char disk_serial[POLICY_SERIAL_MAX];    /* disk-serial = ...                                           */
-    uint64_t first_lba;                     /* first-lba = N, in the disk's logical blocks                 */
-    uint64_t lba_count;                     /* lba-count = N                                               */
+        unlock[POLICY_UNLOCK_MAX];       /* unlock = passphrase; in order, UNLOCK_NONE ends the list    */
+    bool discard;                        /* discard = yes | no (default no): may TRIM reach the disk?   */
+    uint8_t elsewhere;                   /* enum policy_elsewhere: elsewhere = pass | deny (default pass) */
+    bool pinned;                         /* set when the three keys below are given; all or none        */
+    char disk_serial[POLICY_SERIAL_MAX]; /* disk-serial = ...                                           */
+    uint64_t first_lba;                  /* first-lba = N, in the disk's logical blocks                 */
+    uint64_t lba_count;                  /* lba-count = N                                               */
     unsigned line, match_line, header_line; /* of the section's heading and of these two keys */
 };
 
@@ -39,8 +39,8 @@ struct policy {
     char
         os_path[POLICY_PATH_MAX]; /* [os] path: started once a volume is unlocked; empty: BootOrder goes on */
     char os_options[POLICY_PATH_MAX]; /* [os] options: the loader's command line, usually empty */
-    uint16_t log_port;     /* [log] port = 0x3e8; 0: no serial log                                   */
-    enum policy_apic apic; /* [cpu] apic = auto | trap: trap keeps ICR writes visible at all times   */
+    uint16_t log_port; /* [log] port = 0x3e8; 0: no serial log                                   */
+    uint8_t apic; /* enum policy_apic: [cpu] apic = auto | trap: trap keeps ICR writes visible at all times */
     unsigned volume_count;
     struct policy_volume volumes[POLICY_VOLUMES_MAX];
 };

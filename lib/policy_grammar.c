@@ -4,16 +4,35 @@
 #include "lib/format.h"
 #include "lib/strings.h"
 
-int policy_choose(const struct policy_parser *p, struct ini_text value)
+void *policy_member(const struct policy_parser *p)
+{
+    return (char *)p->item + p->key->at;
+}
+
+bool policy_set_choice(struct policy_parser *p, struct ini_text value)
 {
     const char *const *words = p->key->words;
-    for (int i = 0; words[i]; i++)
-        if (ini_is(value, words[i]))
-            return i;
-    (void)report(p->problem, AT_LINE "the value \"%.*s\" is unknown; write %s%s%s or %s.", p->line,
-                 QUOTED(value), words[0], words[2] ? ", " : "", words[2] ? words[1] : "",
-                 words[2] ? words[2] : words[1]);
-    return -1;
+    for (uint8_t i = 0; words[i]; i++)
+        if (ini_is(value, words[i])) {
+            *(uint8_t *)policy_member(p) = i;
+            return true;
+        }
+    return report(p->problem, AT_LINE "the value \"%.*s\" is unknown; write %s%s%s or %s.", p->line,
+                  QUOTED(value), words[0], words[2] ? ", " : "", words[2] ? words[1] : "",
+                  words[2] ? words[2] : words[1]);
+}
+
+bool policy_set_number(struct policy_parser *p, struct ini_text value)
+{
+    uint64_t *out = policy_member(p);
+    unsigned long long least = p->key->least, most = p->key->most;
+    if (ini_u64(value, out) && *out >= least && *out <= most)
+        return true;
+    if (most == UINT64_MAX)
+        return report(p->problem, AT_LINE "\"%.*s\" is not a whole number of at least %llu.", p->line,
+                      QUOTED(value), least);
+    return report(p->problem, AT_LINE "\"%.*s\" is no value for \"%s\"; write a number from %llu to %llu.",
+                  p->line, QUOTED(value), p->key->name, least, most);
 }
 
 bool policy_name_is_good(struct ini_text name)
@@ -43,6 +62,7 @@ static bool set_initial(struct policy_parser *p)
 static bool begin_section(struct policy_parser *p, const struct ini_line *line)
 {
     p->section = NULL;
+    p->item = p->out;
     p->name = line->value;
     memset(p->key_lines, 0, sizeof(p->key_lines));
     for (unsigned i = 0; i < p->grammar->section_count; i++)

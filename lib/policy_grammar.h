@@ -25,7 +25,7 @@ struct policy_key {
     bool required;
     const char *initial; /* the value where the file gives none; NULL: zero */
     /* For setters that several keys share: the two or three words that the value may be (NULL ends them),
-     * where in `out` it goes, and its limits. */
+     * where in `item` it goes, and its limits. */
     const char *const *words;
     size_t at;
     uint64_t least, most;
@@ -50,7 +50,8 @@ struct policy_grammar {
 /* What the callbacks work on. All return false with a sentence. */
 struct policy_parser {
     const struct policy_grammar *grammar;
-    void *out;
+    void *out,
+        *item; /* what is filled; where the members of this section's keys are: `out`, or as `start` says */
     struct report *problem;
     const struct policy_section *section;
     const struct policy_key *key;
@@ -65,8 +66,10 @@ struct policy_parser {
 bool policy_grammar_parse(const struct policy_grammar *grammar, const char *text, size_t size, void *out,
                           struct report *problem) must_check;
 
-/* Which of the key's words the value is; -1 with a sentence for any other. */
-int policy_choose(const struct policy_parser *p, struct ini_text value);
+/* Setters: a uint8_t or bool that counts the key's words, a uint64_t between the key's limits. */
+bool policy_set_choice(struct policy_parser *p, struct ini_text value);
+bool policy_set_number(struct policy_parser *p, struct ini_text value);
+void *policy_member(const struct policy_parser *p); /* what the key sets */
 
 /* 1 to 31 letters, digits, "-", "_" or ".": what volumes, VPNs and secrets may be called. */
 #define POLICY_NAME_MAX 32

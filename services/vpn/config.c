@@ -15,8 +15,7 @@
 #define DEFAULT_ESP AEADS GROUPS ", " AEADS ", " OTHERS GROUPS ", " OTHERS
 #define EVERYTHING  "0.0.0.0/0, ::/0"
 
-#define MEMBER(p, type) ((type *)(void *)((char *)(p)->out + (p)->key->at))
-#define AT(member)      offsetof(struct vpn_configuration, member)
+#define AT(member) offsetof(struct vpn_configuration, member)
 
 static struct vpn_configuration *out_of(const struct policy_parser *p)
 {
@@ -36,32 +35,15 @@ static bool at_line(const struct policy_parser *p, const struct report *cause)
     return report(p->problem, AT_LINE "%s", p->line, cause->text);
 }
 
-static bool set_number(struct policy_parser *p, struct ini_text value)
-{
-    uint64_t *out = MEMBER(p, uint64_t);
-    if (ini_u64(value, out) && *out >= p->key->least && *out <= p->key->most)
-        return true;
-    return report(p->problem, AT_LINE "\"%.*s\" is no value for \"%s\"; write a number from %llu to %llu.",
-                  p->line, QUOTED(value), p->key->name, (unsigned long long)p->key->least,
-                  (unsigned long long)p->key->most);
-}
-
 static bool set_seconds_or_never(struct policy_parser *p, struct ini_text value)
 {
-    *MEMBER(p, uint64_t) = 0;
-    return ini_is(value, "never") || set_number(p, value);
-}
-
-static bool set_choice(struct policy_parser *p, struct ini_text value)
-{
-    int choice = policy_choose(p, value);
-    *MEMBER(p, bool) = choice == 1;
-    return choice >= 0;
+    *(uint64_t *)policy_member(p) = 0;
+    return ini_is(value, "never") || policy_set_number(p, value);
 }
 
 static bool set_secret(struct policy_parser *p, struct ini_text value)
 {
-    if (!policy_name_is_good(value) || value.at[0] == '.' || !ini_copy(value, MEMBER(p, char), VPN_NAME_MAX))
+    if (!policy_name_is_good(value) || value.at[0] == '.' || !ini_copy(value, policy_member(p), VPN_NAME_MAX))
         return wrong(p, value, "no name of a secret; it has 1 to 31 letters, digits, \"-\", \"_\" or \".\"");
     return true;
 }
@@ -79,7 +61,7 @@ static bool set_gateway(struct policy_parser *p, struct ini_text value)
 static bool set_identity(struct policy_parser *p, struct ini_text value)
 {
     struct report cause = {""};
-    return identity_parse(value.at, value.length, MEMBER(p, struct identity), &cause) || at_line(p, &cause);
+    return identity_parse(value.at, value.length, policy_member(p), &cause) || at_line(p, &cause);
 }
 
 static bool set_proposals(struct policy_parser *p, struct ini_text value)
@@ -94,7 +76,7 @@ static bool set_proposals(struct policy_parser *p, struct ini_text value)
 
 static bool set_networks(struct policy_parser *p, struct ini_text value)
 {
-    struct selector_list *list = MEMBER(p, struct selector_list);
+    struct selector_list *list = policy_member(p);
     list->count = 0;
     while (value.at) {
         struct ini_text word = ini_split(value, ',', &value);
@@ -125,7 +107,7 @@ static bool set_plain(struct policy_parser *p, struct ini_text value)
         return true;
     if (!set_networks(p, value))
         return false;
-    const struct selector_list *list = MEMBER(p, struct selector_list);
+    const struct selector_list *list = policy_member(p);
     for (unsigned i = 0; i < list->count; i++)
         if (list->item[i].first.version != 4)
             return wrong(p, value, "not all IPv4; only IPv4 networks can be plain");
@@ -146,27 +128,22 @@ static bool read_interface(struct ini_text value, struct wire_family *out)
     return true;
 }
 
-static bool set_wire4(struct policy_parser *p, struct ini_text value)
+static bool set_wire(struct policy_parser *p, struct ini_text value)
 {
-    struct wire_family *w = &out_of(p)->wire.ipv4;
-    w->automatic = ini_is(value, "dhcp");
-    if (w->automatic || ini_is(value, "off") || (read_interface(value, w) && w->address.version == 4))
+    struct wire_family *w = policy_member(p);
+    bool ipv4 = w == &out_of(p)->wire.ipv4;
+    w->automatic = ini_is(value, ipv4 ? "dhcp" : "auto");
+    if (w->automatic || ini_is(value, "off") ||
+        (read_interface(value, w) && w->address.version == (ipv4 ? 4 : 6)))
         return true;
-    return wrong(p, value, "no IPv4 address for the wire; write dhcp, off, or one like 192.0.2.2/24");
-}
-
-static bool set_wire6(struct policy_parser *p, struct ini_text value)
-{
-    struct wire_family *w = &out_of(p)->wire.ipv6;
-    w->automatic = ini_is(value, "auto");
-    if (w->automatic || ini_is(value, "off") || (read_interface(value, w) && w->address.version == 6))
-        return true;
-    return wrong(p, value, "no IPv6 address for the wire; write auto, off, or one like 2001:db8::2/64");
+    return wrong(p, value,
+                 ipv4 ? "no IPv4 address for the wire; write dhcp, off, or one like 192.0.2.2/24"
+                      : "no IPv6 address for the wire; write auto, off, or one like 2001:db8::2/64");
 }
 
 static bool set_router(struct policy_parser *p, struct ini_text value)
 {
-    struct ip_address *out = MEMBER(p, struct ip_address);
+    struct ip_address *out = policy_member(p);
     bool ipv4 = p->key->at == AT(wire.ipv4.router);
     if (ip_parse(value.at, value.length, out) && out->version == (ipv4 ? 4 : 6))
         return true;
@@ -199,28 +176,28 @@ static const struct policy_key keys[] = {
     {.name = "private-key", .set = set_secret, .at = AT(secrets.private_key)},
     {.name = "authorities", .set = set_secret, .at = AT(secrets.authorities)},
     {.name = "crl", .set = set_secret, .at = AT(secrets.crl)},
-    {.name = "crl-required", .set = set_choice, .words = no_yes, .at = AT(crl_required)},
+    {.name = "crl-required", .set = policy_set_choice, .words = no_yes, .at = AT(crl_required)},
     {.name = "ike", .set = set_proposals, .initial = DEFAULT_IKE, .at = AT(ike.ike)},
     {.name = "esp", .set = set_proposals, .initial = DEFAULT_ESP, .at = AT(ike.esp)},
     {.name = "networks", .set = set_networks, .initial = EVERYTHING, .at = AT(ike.remote_selectors)},
     {.name = "local-networks", .set = set_networks, .initial = EVERYTHING, .at = AT(ike.local_selectors)},
     {.name = "addresses", .set = set_inner, .initial = "ipv4, ipv6"},
-    {.name = "udp-encapsulation", .set = set_choice, .words = auto_always, .at = AT(ike.force_udp)},
+    {.name = "udp-encapsulation", .set = policy_set_choice, .words = auto_always, .at = AT(ike.force_udp)},
     {"ike-lifetime", set_seconds_or_never, false, "14400", NULL, AT(ike.ike_lifetime), 5, 7 * DAY},
     {"child-lifetime", set_seconds_or_never, false, "3600", NULL, AT(ike.child_lifetime), 3, 7 * DAY},
-    {"child-bytes", set_number, false, "68719476736", NULL, AT(ike.child_bytes_max), 0, UINT64_MAX},
+    {"child-bytes", policy_set_number, false, "68719476736", NULL, AT(ike.child_bytes_max), 0, UINT64_MAX},
     {"reauth-lifetime", set_seconds_or_never, false, "never", NULL, AT(ike.reauth_lifetime), 5, 30 * DAY},
     {"dead-peer-interval", set_seconds_or_never, false, "30", NULL, AT(ike.dead_peer_interval), 1, DAY},
     {"keepalive-interval", set_seconds_or_never, false, "20", NULL, AT(ike.keepalive_interval), 1, DAY},
-    {"fragment-size", set_number, false, "1280", NULL, AT(ike.fragment_size), 576, 1500},
-    {.name = "wire-address", .set = set_wire4, .initial = "dhcp"},
+    {"fragment-size", policy_set_number, false, "1280", NULL, AT(ike.fragment_size), 576, 1500},
+    {.name = "wire-address", .set = set_wire, .initial = "dhcp", .at = AT(wire.ipv4)},
     {.name = "wire-router", .set = set_router, .at = AT(wire.ipv4.router)},
-    {.name = "wire-address6", .set = set_wire6, .initial = "auto"},
+    {.name = "wire-address6", .set = set_wire, .initial = "auto", .at = AT(wire.ipv6)},
     {.name = "wire-router6", .set = set_router, .at = AT(wire.ipv6.router)},
     {.name = "wire-dns", .set = set_dns},
-    {"wire-mtu", set_number, false, "1500", NULL, AT(wire.mtu), 1280, 1500},
-    {"guest-lease", set_number, false, "60", NULL, AT(guest_lease), 10, DAY},
-    {.name = "copy-dscp", .set = set_choice, .words = no_yes, .at = AT(copy_dscp)},
+    {"wire-mtu", policy_set_number, false, "1500", NULL, AT(wire.mtu), 1280, 1500},
+    {"guest-lease", policy_set_number, false, "60", NULL, AT(guest_lease), 10, DAY},
+    {.name = "copy-dscp", .set = policy_set_choice, .words = no_yes, .at = AT(copy_dscp)},
     {.name = "plain", .set = set_plain, .at = AT(plain)},
 };
 

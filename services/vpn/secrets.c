@@ -9,68 +9,61 @@
 #define SECRET_MAX KIB(32) /* a chain of certificates, or a CRL */
 #define PSK_GOOD   16      /* bytes; below, it can be guessed */
 
-struct loader {
-    struct vpn_configuration *out;
-    struct report *problem;
-    uint8_t room[2][SECRET_MAX]; /* what is being read: at most two at a time */
-};
+/* What is being read, at most two at a time; too large for a stack. */
+static uint8_t room[2][SECRET_MAX];
 
-static bool fetch(struct loader *l, unsigned slot, const char *name, struct bytes_view *out)
+static bool fetch(const struct vpn_configuration *c, unsigned slot, const char *name, struct bytes_view *out,
+                  struct report *problem)
 {
-    size_t size = 0;
-    *out = (struct bytes_view){.data = l->room[slot]};
-    if (!name[0])
+    *out = (struct bytes_view){.data = room[slot]};
+    if (!name[0] || vpn_secret(name, room[slot], SECRET_MAX, &out->size))
         return true;
-    if (!vpn_secret(name, l->room[slot], SECRET_MAX, &size) || size > SECRET_MAX)
-        return report(l->problem,
-                      "The secret \"%s\" that [vpn %s] names is not there, or is larger than %u KiB.", name,
-                      l->out->name, (unsigned)(SECRET_MAX >> 10));
-    out->size = size;
-    return true;
+    return report(problem, "The secret \"%s\" that [vpn %s] names is not there, or is larger than %u KiB.",
+                  name, c->name, (unsigned)(SECRET_MAX >> 10));
 }
 
-static bool load_psk(struct loader *l)
+static bool load_psk(struct vpn_configuration *c, struct report *problem)
 {
-    struct ike_configuration *ike = &l->out->ike;
+    struct ike_configuration *ike = &c->ike;
     struct bytes_view psk;
-    if (!fetch(l, 0, l->out->secrets.psk, &psk))
+    if (!fetch(c, 0, c->secrets.psk, &psk, problem))
         return false;
     /* An editor's last line end is not part of the key. */
     while (psk.size > 0 && (psk.data[psk.size - 1] == '\n' || psk.data[psk.size - 1] == '\r'))
         psk.size--;
     if (psk.size == 0)
-        return report(l->problem, "The pre-shared key \"%s\" is empty.", l->out->secrets.psk);
+        return report(problem, "The pre-shared key \"%s\" is empty.", c->secrets.psk);
     if (psk.size < PSK_GOOD)
         vpn_log(
             "The pre-shared key is shorter than 16 bytes: whoever answers in the gateway's place can guess "
             "at it afterwards (RFC 7296 section 2.15); take a longer one.");
-    ike->credential = credential_psk(psk.data, psk.size, l->problem);
-    ike->trust = ike->credential ? trust_psk(psk.data, psk.size, l->problem) : NULL;
+    ike->credential = credential_psk(psk.data, psk.size, problem);
+    ike->trust = ike->credential ? trust_psk(psk.data, psk.size, problem) : NULL;
     return ike->trust != NULL;
 }
 
-static bool load_certificates(struct loader *l)
+static bool load_certificates(struct vpn_configuration *c, struct report *problem)
 {
-    const struct vpn_secret_names *names = &l->out->secrets;
-    struct ike_configuration *ike = &l->out->ike;
+    const struct vpn_secret_names *names = &c->secrets;
+    struct ike_configuration *ike = &c->ike;
     struct bytes_view first, second;
-    if (!fetch(l, 0, names->certificate, &first) || !fetch(l, 1, names->private_key, &second))
+    if (!fetch(c, 0, names->certificate, &first, problem) ||
+        !fetch(c, 1, names->private_key, &second, problem))
         return false;
-    ike->credential = credential_certificate(first, second, l->problem);
-    wipe(l->room, sizeof(l->room));
-    if (!ike->credential || !fetch(l, 0, names->authorities, &first) || !fetch(l, 1, names->crl, &second))
+    ike->credential = credential_certificate(first, second, problem);
+    wipe(room, sizeof(room));
+    if (!ike->credential || !fetch(c, 0, names->authorities, &first, problem) ||
+        !fetch(c, 1, names->crl, &second, problem))
         return false;
-    ike->trust = trust_certificates(first, second, l->out->crl_required, l->problem);
+    ike->trust = trust_certificates(first, second, c->crl_required, problem);
     return ike->trust != NULL;
 }
 
 bool vpn_secrets_load(struct vpn_configuration *configuration, struct report *problem)
 {
-    static struct loader loader; /* too large for a stack; wiped below */
-    loader.out = configuration;
-    loader.problem = problem;
-    bool good = configuration->secrets.psk[0] ? load_psk(&loader) : load_certificates(&loader);
-    wipe(&loader, sizeof(loader));
+    bool psk = configuration->secrets.psk[0];
+    bool good = psk ? load_psk(configuration, problem) : load_certificates(configuration, problem);
+    wipe(room, sizeof(room));
     if (!good)
         vpn_secrets_free(configuration);
     return good;
@@ -78,10 +71,8 @@ bool vpn_secrets_load(struct vpn_configuration *configuration, struct report *pr
 
 void vpn_secrets_free(struct vpn_configuration *configuration)
 {
-    if (configuration->ike.credential)
-        credential_free(configuration->ike.credential);
-    if (configuration->ike.trust)
-        trust_free(configuration->ike.trust);
+    credential_free(configuration->ike.credential);
+    trust_free(configuration->ike.trust);
     configuration->ike.credential = NULL;
     configuration->ike.trust = NULL;
 }

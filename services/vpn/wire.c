@@ -126,8 +126,6 @@ const struct ip6_addr *wire_static_router6(struct netif *netif, const struct ip6
 
 static err_t set_up_interface(struct netif *netif)
 {
-    netif->name[0] = 'w';
-    netif->name[1] = 'i';
     netif->output = etharp_output;
     netif->output_ip6 = ethip6_output;
     netif->linkoutput = send_frame;
@@ -157,14 +155,11 @@ static void set_addresses6(const struct wire_family *s)
         return;
     netif_create_ip6_linklocal_address(&wire.netif, 1);
     netif_set_ip6_autoconfig_enabled(&wire.netif, s->automatic);
-    if (s->address.version == 6) {
-        ip_addr_t address;
-        s8_t index;
-        wire_to_lwip(&s->address, &address);
-        if (netif_add_ip6_address(&wire.netif, ip_2_ip6(&address), &index) == ERR_OK && index >= 0)
-            netif_ip6_addr_set_state(&wire.netif, index, IP6_ADDR_TENTATIVE);
-    }
+    ip_addr_t address;
+    wire_to_lwip(&s->address, &address);
     wire_to_lwip(&s->router, &wire.router6);
+    if (s->address.version == 6)
+        (void)netif_add_ip6_address(&wire.netif, ip_2_ip6(&address), NULL);
 }
 
 /* Servers of the policy come first; lwIP's DHCP would overwrite them, so they are set again with each lease.
