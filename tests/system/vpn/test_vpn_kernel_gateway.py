@@ -10,7 +10,6 @@ from vpnlab.capture import Capture, judge
 from vpnlab.iperf import Iperf
 from vpnlab.kernel_gateway import KernelGateway
 from vpnlab.lab import CLIENT6, CLIENT_NAME, GATEWAY6, GATEWAY_NAME, OFFICE, OFFICE6, OFFICE_NET, OFFICE_NET6, POOL, POOL6, PSK, Lab
-from vpnlab.network import wait_until
 from vpnlab.service import WIRE, Service
 from vpnlab.strongswan import block
 
@@ -61,11 +60,10 @@ def start(kernel_lab, folder):
         services.append(service)
         capture = Capture(kernel_lab.network, WIRE, folder / "wire.pcap")
         service.start()
-        service.wait_up(20)
+        service.wait_up()
         service.wait_guest(4)
         service.wait_guest(6)
-        for address in (OFFICE, OFFICE6):
-            wait_until(lambda where=address: service.guest.ping(where), 10, f"an answer from {address}\n{service.state()}")
+        service.reach(OFFICE, OFFICE6)
         return service, capture
 
     yield starter
@@ -88,7 +86,7 @@ def test_raw_esp(start, kernel_lab, esp, in_kernel):
     assert ("esn" in table) == esp.endswith("-esn"), table
     assert "encap" not in table
     for size in (1300, 1400, 4000):
-        assert service.guest.ping(OFFICE, size=size) and service.guest.ping(OFFICE6, size=size), f"{size} bytes\n{service.state()}"
+        service.reach(OFFICE, OFFICE6, size=size)
     finish(service, capture)
 
 
@@ -103,7 +101,7 @@ def test_ipv6_outside(start, kernel_lab):
     service, capture = start(esp="aes256gcm16-esn", gateway=GATEWAY6, wire_address="off", wire_address6=f"{CLIENT6}/64")
     assert GATEWAY6 in kernel_lab.kernel_gateway.shell("/usr/sbin/ip xfrm state")
     for size in (1300, 4000):
-        assert service.guest.ping(OFFICE, size=size) and service.guest.ping(OFFICE6, size=size), f"{size} bytes\n{service.state()}"
+        service.reach(OFFICE, OFFICE6, size=size)
     finish(service, capture)
 
 

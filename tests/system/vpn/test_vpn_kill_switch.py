@@ -8,7 +8,7 @@ import pytest
 from vpnlab import noise
 from vpnlab.capture import Capture, judge
 from vpnlab.lab import GATEWAY, GATEWAY6, OFFICE, OFFICE6
-from vpnlab.network import wait_until
+from vpnlab.network import PATIENCE, wait_until
 from vpnlab.service import GUEST, WIRE, Service
 
 ELSEWHERE, ELSEWHERE6 = "198.51.100.9", "2001:db8:99::9"
@@ -67,9 +67,9 @@ def test_in_the_tunnel(lab):
     service.wait_guest(6)
     throw_everything(service)
     assert service.process.running(), service.log()
-    assert service.guest.ping(OFFICE) and service.guest.ping(OFFICE6)
+    service.reach(OFFICE, OFFICE6)
     for address in (ELSEWHERE, ELSEWHERE6):
-        assert answer_to_a_packet(service, address) in UNREACHABLE
+        wait_until(lambda where=address: answer_to_a_packet(service, where) in UNREACHABLE, PATIENCE, f"ICMP about {address}")
     check_wire(capture, service, ike_or_esp_in_udp=10)
 
 
@@ -84,14 +84,14 @@ def test_after_the_tunnel(lab, how):
     service.wait_up()
     service.wait_guest(4)
     service.wait_guest(6)
-    wait_until(lambda: service.guest.ping(OFFICE), 5, "an answer from the office")
+    service.reach(OFFICE)
     if how == "deleted":
         (gateway.folder / "swanctl" / "swanctl.conf").write_text("connections { }\n")
         gateway.swanctl("--load-all", "--noprompt", "--clear")
         gateway.swanctl("--terminate", "--ike", "shoji", "--timeout", "5")
     else:
         gateway.stop(kill=True)
-    wait_until(lambda: not service.is_up(), 40, f"the tunnel's end\n{service.state()}")
+    wait_until(lambda: not service.is_up(), PATIENCE, f"the tunnel's end\n{service.state()}")
     # The guest may have lost its address with the carrier; it keeps what it had all the same.
     for address in ("10.30.0.1/24", "fd30::1/64"):
         lab.network.ip("guest", "address", "replace", address, "dev", GUEST)
@@ -102,7 +102,7 @@ def test_after_the_tunnel(lab, how):
     throw_everything(service)
     assert service.process.running(), service.log()
     for address in (OFFICE, OFFICE6):
-        wait_until(lambda where=address: answer_to_a_packet(service, where) in UNREACHABLE, 5, f"ICMP unreachable about {address}")
+        wait_until(lambda where=address: answer_to_a_packet(service, where) in UNREACHABLE, PATIENCE, f"ICMP unreachable about {address}")
     check_wire(capture, service, ike_or_esp_in_udp=4)
 
 
@@ -114,7 +114,7 @@ def test_service_gone(lab):
     service.start()
     service.wait_up()
     service.wait_guest()
-    wait_until(lambda: service.guest.ping(OFFICE), 5, "an answer from the office")
+    service.reach(OFFICE)
     service.process.stop(9)
     assert not service.guest.ping(OFFICE)
     check_wire(capture, service, ike_or_esp_in_udp=3)
@@ -126,17 +126,18 @@ def test_plain_exceptions(lab):
     network.add_space("printer")
     network.connect("printer", "eth0", "wan")
     network.address("printer", "eth0", "192.0.2.77/24", "192.0.2.88/24")
-    echo = ("import socket\ns = socket.create_server(('', 9100))\nwhile True:\n    c, peer = s.accept()\n    c.recv(100)\n"
+    echo = ("import socket\ns = socket.create_server(('', 9100))\nprint('ready', flush=True)\nwhile True:\n    c, peer = s.accept()\n    c.recv(100)\n"
             "    c.sendall(peer[0].encode())\n    c.close()\n")
-    network.start("printer", "/usr/bin/python3", "-c", echo, log="printer.log")
+    printer = network.start("printer", "/usr/bin/python3", "-c", echo, log="printer.log")
+    wait_until(lambda: "ready" in printer.text(), PATIENCE, "the printer")
     lab.gateway().start()
     service = Service(lab, plain="192.0.2.77/32")
     capture = Capture(network, WIRE)
     service.start()
     service.wait_up()
     inner = service.wait_guest()
-    wait_until(lambda: service.guest.ping(OFFICE), 5, "an answer from the office")
-    ask = ("import socket, sys\ntry:\n    s = socket.create_connection((sys.argv[1], 9100), 3)\n    s.sendall(b'page')\n"
+    service.reach(OFFICE)
+    ask = ("import socket, sys\ntry:\n    s = socket.create_connection((sys.argv[1], 9100), 10)\n    s.sendall(b'page')\n"
            "    print(s.recv(100).decode())\nexcept OSError as e:\n    print('error', e)\n")
 
     def answer(address):
@@ -146,7 +147,7 @@ def test_plain_exceptions(lab):
     assert answer("192.0.2.88").startswith("error")
     assert not service.guest.ping("192.0.2.77")
     throw_everything(service)
-    assert service.guest.ping(OFFICE)
+    service.reach(OFFICE)
     capture.stop()
     counts = judge(capture, service.guest.mac(), markers=(noise.MARKER,), inner=(OFFICE, inner, "192.0.2.88"), plain=("192.0.2.77/32",))
     assert 5 <= counts["plain"] < 40, counts

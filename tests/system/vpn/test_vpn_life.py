@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from vpnlab.capture import Capture, judge
 from vpnlab.iperf import Iperf
 from vpnlab.lab import CLIENT, GATEWAY, NAT_CLIENT, NAT_INSIDE, OFFICE
-from vpnlab.network import wait_until
+from vpnlab.network import PATIENCE, wait_until
 from vpnlab.service import WIRE, Service
 
-REKEY_SECONDS = 80
+REKEY_SECONDS = 120
 BACK_WITHIN = 30
 
 
@@ -24,9 +24,9 @@ def begin(lab, gateway=None, **policy):
     service = Service(lab, **policy)
     capture = Capture(lab.network, WIRE)
     service.start()
-    service.wait_up(60)
+    service.wait_up()
     service.wait_guest()
-    wait_until(lambda: service.guest.ping(OFFICE), 10, "an answer from the office")
+    service.reach(OFFICE)
     return gateway, service, capture
 
 
@@ -103,12 +103,12 @@ def test_address_translation(make_lab):
     lab.add_nat()
     gateway, service, capture = begin(lab, wire_address=f"{NAT_CLIENT}/24", wire_router=NAT_INSIDE, keepalive_interval=2)
     assert "behind a NAT" in service.state()
-    assert Iperf.received_mib(Iperf(lab).measure(seconds=3)) > 10
+    Iperf(lab).measure(mib=20)
     port = remote_port(gateway)
     lab.network.ip("nat", "link", "set", "outside", "down")  # masquerading forgets what went out there
     lab.network.ip("nat", "link", "set", "outside", "up")
     wait_until(lambda: service.guest.ping(OFFICE), BACK_WITHIN, f"traffic again\n{service.log()}")
-    wait_until(lambda: remote_port(gateway) != port, BACK_WITHIN, "another port")
+    wait_until(lambda: remote_port(gateway) != port, PATIENCE, "another port")
     capture.stop()
     counts = judge(capture, service.guest.mac(), inner=(OFFICE,))
     assert any(len(frame) < 60 and frame[42:43] == b"\xff" for frame in capture.frames()), "no NAT keepalive"
@@ -146,7 +146,7 @@ def test_address_change(lab):
         time.sleep(1)
         network.ip("net", "link", "set", WIRE, "up")
         report = running.result()
-    assert "192.0.2.120" in gateway.swanctl("--list-sas"), service.log()
+    wait_until(lambda: "192.0.2.120" in gateway.swanctl("--list-sas"), PATIENCE, f"the new address at the gateway\n{service.log()}")
     assert gateway.log().count("authentication of 'client.vpn.test'") == 1, "a new tunnel instead of MOBIKE"
     assert report["intervals"][-1]["sum"]["bytes"] > 0
     end(service, capture)
@@ -215,6 +215,7 @@ def test_unprotected_hints(lab):
             f"[s.sendto(bytes.fromhex('{(bytes(ip) + udp).hex()}'), ('{CLIENT}', 0)) for _ in range(20)]")
     lab.network.run("gw", "/usr/bin/python3", "-c", send)
     time.sleep(2)
-    assert service.is_up() and service.guest.ping(OFFICE)
+    assert service.is_up()
+    service.reach(OFFICE)
     assert gateway.log().count("authentication of 'client.vpn.test'") == 1
     end(service, capture)

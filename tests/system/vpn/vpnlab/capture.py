@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from signal import SIGINT
 
-from .network import wait_until
+from .network import PATIENCE, wait_until
 
 ETHERNET = 14
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
@@ -27,13 +27,13 @@ class Capture:
         # each payload to find a marker.
         self.process = network.start("net", "tcpdump", "-i", interface, "-Q", "in", "-s", "160", "-B", "32768", "-U", "-Z", "root", "-w",
                                      self.path, log=f"{self.path}.log")
-        wait_until(lambda: "listening on" in self.process.text(), 10, "tcpdump listening")
+        wait_until(lambda: "listening on" in self.process.text(), PATIENCE, "tcpdump listening")
 
     def stop(self):
         if self.process.running():
             time.sleep(READ_TIMEOUT)
             self.process.send(SIGINT)
-            self.process.popen.wait(10)
+            self.process.popen.wait(PATIENCE)
         text = self.process.text()
         if "packets dropped by kernel" not in text or "0 packets dropped by kernel" not in text:
             raise AssertionError(f"tcpdump lost packets: {text}")

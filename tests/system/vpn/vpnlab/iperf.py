@@ -4,7 +4,7 @@ import json
 import time
 
 from .lab import OFFICE
-from .network import wait_until
+from .network import PATIENCE, wait_until
 
 
 class Iperf:
@@ -23,12 +23,12 @@ class Iperf:
         options = [*(["--reverse"] if reverse else []), *(["--bitrate", bitrate] if bitrate else [])]
         self.measured += 1
         if self.server:
-            wait_until(lambda: f"listening on 5201 (test #{self.measured})" in self.server.text(), 10, "iperf3's server")
+            wait_until(lambda: f"listening on 5201 (test #{self.measured})" in self.server.text(), PATIENCE, "iperf3's server")
         amount = ["--time", seconds] if seconds else ["--bytes", f"{mib}M"]
         if not self.server:
             time.sleep(2)
         output = self.network.run(self.space, "iperf3", "--client", self.address, *amount, "--json", *options,
-                                  timeout=(seconds or 90) + 30)[1]
+                                  timeout=(seconds or 90) + PATIENCE)[1]
         report = json.loads(output)
         if "error" in report:
             raise AssertionError(f"iperf3: {report['error']}")

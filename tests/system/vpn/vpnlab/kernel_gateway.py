@@ -9,7 +9,7 @@ from pathlib import Path
 from testbed.tools import BUILD, run
 
 from .lab import GATEWAY, GATEWAY6, OFFICE, OFFICE6
-from .network import ROOT, wait_until
+from .network import PATIENCE, ROOT, wait_until
 
 MODULES = ("virtio_pci virtio_net af_packet esp4 esp6 xfrm_user xfrm4_tunnel xfrm6_tunnel hmac sha256_ssse3 sha512_ssse3 sha512_generic cbc ctr gcm "
            "ghash_generic aesni_intel authenc authencesn jitterentropy_rng drbg seqiv echainiv chacha20poly1305 chacha_generic "
@@ -159,24 +159,24 @@ class KernelGateway:
 
     def wait_ready(self):
         try:
-            wait_until(lambda: "GATEWAY-READY" in self.text() or self.popen.poll() is not None, 90, "the kernel gateway")
+            wait_until(lambda: "GATEWAY-READY" in self.text() or self.popen.poll() is not None, PATIENCE, "the kernel gateway")
             assert self.popen.poll() is None
         except AssertionError:
             raise AssertionError(f"the kernel gateway does not start:\n{self.text()[-4000:]}") from None
 
-    def shell(self, command, seconds=20):
+    def shell(self, command):
         """Runs a command on the gateway's console; its output."""
         self.count += 1
         begin = len(self.text())
         self.popen.stdin.write(f"{command}; echo END-{self.count}-$?\n".encode())
         self.popen.stdin.flush()
         end = re.compile(rf"END-{self.count}-(\d+)")
-        wait_until(lambda: end.search(self.text()[begin:]), seconds, f"the end of {command}\n{self.text()[begin:]}")
+        wait_until(lambda: end.search(self.text()[begin:]), PATIENCE, f"the end of {command}\n{self.text()[begin:]}")
         return self.text()[begin:].split(f"END-{self.count}-")[0].replace("\r", "")
 
     def stop(self):
         if self.popen.poll() is None:
             run(*ROOT, "kill", self.popen.pid, check=False)
-            self.popen.wait(10)
+            self.popen.wait(PATIENCE)
         self.popen.stdin.close()
         (self.lab.folder / "gateway.cpio").unlink(missing_ok=True)

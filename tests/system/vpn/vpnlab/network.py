@@ -14,6 +14,9 @@ from signal import SIGKILL, SIGTERM
 from testbed.tools import run
 
 ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
+# Seconds in which what is only a matter of time must have come about. Alone, each takes less than one or two; beside other programs that want
+# all of a small machine it may take twenty. Waits that a promise bounds have their own limits.
+PATIENCE = 90
 _networks = itertools.count()
 
 
@@ -57,10 +60,10 @@ class Process:
         if self.running():
             run(*ROOT, "kill", f"-{int(number)}", self.popen.pid, check=False)
         try:
-            self.popen.wait(10)
+            self.popen.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             run(*ROOT, "kill", f"-{int(SIGKILL)}", self.pid, self.popen.pid, check=False)
-            self.popen.wait(10)
+            self.popen.wait(PATIENCE)
 
     def text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -81,6 +84,8 @@ class Network:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.prefix = f"vpn{os.getpid()}-{next(_networks)}-"
+        # Begins the paths of sockets, which have 107 bytes at most: a test's folder may have more.
+        self.sockets = f"/run/{self.prefix}"
         self.spaces, self.processes = [], []
 
     def add_space(self, name, ipv6=True):
@@ -158,3 +163,4 @@ class Network:
         for space in reversed(self.spaces[:]):
             self.remove_space(space)
         self.processes = []
+        run(*ROOT, "sh", "-c", f"rm -f {self.sockets}*")

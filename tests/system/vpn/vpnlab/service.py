@@ -7,7 +7,7 @@ import re
 from testbed.tools import BUILD, run
 
 from .lab import CLIENT, CLIENT_NAME, GATEWAY, GATEWAY_NAME, OFFICE_NET, OFFICE_NET6, PSK
-from .network import ROOT, wait_until
+from .network import PATIENCE, ROOT, wait_until
 
 PROGRAM = BUILD / "shoji-vpn"
 WIRE, GUEST = "wire0", "guest0"
@@ -59,7 +59,7 @@ class Service:
         self.folder = folder or lab.folder
         self.secrets = self.folder / "secrets"
         self.secrets.mkdir()
-        self.socket = self.folder.resolve() / "control"
+        self.socket = f"{self.network.sockets}control"
         self.guest = Guest(lab, self.folder)
         self.process, self.starts = None, 0
         self.policy = {"gateway": GATEWAY, "local-id": CLIENT_NAME, "remote-id": GATEWAY_NAME, "wire-address": f"{CLIENT}/24",
@@ -84,9 +84,10 @@ class Service:
         lines = [f"{key} = {value}" for key, value in self.policy.items() if value is not None]
         (self.folder / "policy.conf").write_text("\n".join(["[vpn test]", *lines, ""]))
         self.starts += 1
+        run(*ROOT, "rm", "-f", self.socket)  # of a service before this one
         self.process = self.network.start("net", PROGRAM, "--config", self.folder / "policy.conf", "--secrets", self.secrets, "--wire", WIRE,
                                           "--guest", GUEST, "--control", self.socket, log=self.folder / f"service{self.starts}.log")
-        wait_until(lambda: not self.process.running() or self._attached(), 10, "shoji-vpn at its TAP devices")
+        wait_until(lambda: not self.process.running() or self._attached(), PATIENCE, "shoji-vpn at its TAP devices")
         if not self.process.running():
             raise AssertionError(f"shoji-vpn stopped: {self.process.text()}")
         self.network.move(GUEST, "net", "guest")
@@ -126,19 +127,27 @@ class Service:
     def is_up(self):
         return re.search(r"^VPN test: up", self.state(), re.M) is not None
 
-    def wait_up(self, seconds=15):
+    def wait_up(self):
         try:
-            wait_until(self.is_up, seconds, "the tunnel")
+            wait_until(self.is_up, PATIENCE, "the tunnel")
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.log()}\n{self.state()}") from None
 
-    def wait_guest(self, version=4, seconds=20):
+    def wait_guest(self, version=4):
         """The guest's inner address."""
-        return wait_until(lambda: self.guest.addresses(version), seconds, f"an IPv{version} address of the guest")[0]
+        return wait_until(lambda: self.guest.addresses(version), PATIENCE, f"an IPv{version} address of the guest")[0]
 
-    def wait_said(self, words, seconds=20):
+    def reach(self, *addresses, size=56):
+        """Until each answers a ping of that size: the guest's routes come a moment after its addresses."""
+        for address in addresses:
+            try:
+                wait_until(lambda where=address: self.guest.ping(where, size=size), PATIENCE, f"an answer of {size} bytes from {address}")
+            except AssertionError as late:
+                raise AssertionError(f"{late}\n{self.log()}\n{self.state()}") from None
+
+    def wait_said(self, words):
         """Until a sentence with these words is logged; the line."""
         try:
-            return wait_until(lambda: next((line for line in self.log().splitlines() if words in line), None), seconds, words)
+            return wait_until(lambda: next((line for line in self.log().splitlines() if words in line), None), PATIENCE, words)
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.log()}") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from testbed.tools import BUILD, run
 
-from .network import ROOT, wait_until
+from .network import PATIENCE, ROOT, wait_until
 
 PLUGINS = ("random nonce openssl pem pkcs1 pkcs8 x509 revocation constraints pubkey curve25519 chapoly gcm aes sha1 sha2 hmac kdf drbg "
            "kernel-libipsec kernel-netlink socket-default vici updown attr")
@@ -38,8 +38,7 @@ class StrongSwan:
         shutil.rmtree(folder, ignore_errors=True)
         for name in ("x509", "x509ca", "x509crl", "private"):
             (folder / "swanctl" / name).mkdir(parents=True)
-        # The paths of sockets must be short.
-        self.socket = f"/run/{network.prefix}{space}.vici"
+        self.socket = f"{network.sockets}{space}.vici"
         (folder / "strongswan.conf").write_text(f"""charon-systemd {{
   load = {PLUGINS}
   {options}
@@ -70,7 +69,7 @@ swanctl {{ load = pem pkcs1 x509 revocation constraints pubkey openssl random }}
         run(*ROOT, "rm", "-f", self.socket)
         environment = {"STRONGSWAN_CONF": self.folder / "strongswan.conf"}
         self.process = self.network.start(self.space, program("charon-systemd"), log=f"{self.folder.name}.out", environment=environment)
-        wait_until(lambda: run(*ROOT, "test", "-S", self.socket, check=False)[0] == 0, 20, "strongSwan's socket")
+        wait_until(lambda: run(*ROOT, "test", "-S", self.socket, check=False)[0] == 0, PATIENCE, "strongSwan's socket")
         self.load()
 
     def load(self):
@@ -78,7 +77,7 @@ swanctl {{ load = pem pkcs1 x509 revocation constraints pubkey openssl random }}
         if re.search(r"loading .* failed|[1-9][0-9]* unloaded", output):
             raise AssertionError(f"swanctl --load-all: {output}")
 
-    def swanctl(self, *words, check=True, timeout=60):
+    def swanctl(self, *words, check=True, timeout=PATIENCE):
         environment = ["env", f"STRONGSWAN_CONF={self.folder / 'strongswan.conf'}", f"SWANCTL_DIR={self.folder / 'swanctl'}"]
         return run(*ROOT, *environment, program("swanctl"), *words, "--uri", f"unix://{self.socket}", check=check, timeout=timeout)[1]
 
