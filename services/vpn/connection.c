@@ -89,7 +89,7 @@ static bool plain_to_wire(void *owner, uint8_t *packet, size_t size)
 {
     struct service *s = owner;
     struct ip_address to;
-    size = exceptions_out(s->exceptions, packet, size, &s->local4, s->now, &to);
+    size = exceptions_out(&s->exceptions, packet, size, &s->local4, s->now, &to);
     if (size > 0)
         wire_send_plain(&to, packet, size);
     return size > 0;
@@ -194,9 +194,7 @@ bool service_start(struct service *s, struct vpn_configuration *c, struct report
         return report(problem, "The VPN could not start: there is not enough memory.");
     guest_start(&s->guest, s->tunnel, (uint32_t)c->guest_lease, s->now);
     if (c->plain.count > 0) {
-        static struct exceptions exceptions; /* one service, one thread */
-        exceptions = (struct exceptions){.networks = &c->plain};
-        s->exceptions = &exceptions;
+        s->exceptions.networks = &c->plain;
         s->guest.plain = plain_to_wire;
         s->guest.plain_owner = s;
     }

@@ -178,19 +178,16 @@ void guest_frame(struct guest *g, uint8_t *frame, size_t size, uint64_t now)
 
 /* ---- Addresses ---- */
 
-/* Can a host have it? The gateway says so, but the guest shall not be told nonsense. */
-static bool is_usable(const struct ip_address *ip)
-{
-    return !ip_is_multicast(ip) && !ip_is_link_local(ip);
-}
-
+/* The first of its version that a host can have: the gateway shall not make the guest be told nonsense. */
 static bool take_address(struct ip_address *to, uint8_t version, const struct ike_inner *inner)
 {
     struct ip_address before = *to;
     *to = (struct ip_address){.version = 0};
-    for (unsigned i = inner->address_count; i-- > 0;) /* the first of its version stays */
-        if (inner->address[i].version == version && is_usable(&inner->address[i]))
-            *to = inner->address[i];
+    for (unsigned i = 0; i < inner->address_count && to->version == 0; i++) {
+        const struct ip_address *ip = &inner->address[i];
+        if (ip->version == version && !ip_is_multicast(ip) && !ip_is_link_local(ip))
+            *to = *ip;
+    }
     return !ip_equal(to, &before);
 }
 

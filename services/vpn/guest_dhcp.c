@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The DHCP servers of one client: DHCP (RFC 2131, options of RFC 2132) and DHCPv6 (RFC 8415) with one address
  * each, in DHCPv6 for the first IA_NA that asks. */
-#include "services/vpn/guest_network.h"
+#include "services/vpn/guest.h"
 
 /* ---- Options ---- */
 

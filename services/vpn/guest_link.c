@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The virtual gateway on the guest's link: its addresses, ARP (RFC 826) and neighbour and router discovery
  * (RFC 4861). */
-#include "services/vpn/guest_network.h"
+#include "services/vpn/guest.h"
 
 const struct ip_address ip_all_nodes = {6, {0xff, 0x02, [15] = 0x01}};
 

@@ -26,8 +26,8 @@ void service_wire_frame(struct service *s, uint8_t *frame, size_t size)
     struct tunnel_rest rest;
     if (tunnel_from_wire(s->tunnel, frame + ETHERNET_HEADER, size - ETHERNET_HEADER, s->now, &rest))
         return;
-    if (s->exceptions && rest.packet == frame + ETHERNET_HEADER &&
-        exceptions_in(s->exceptions, rest.packet, rest.size, &s->local4, s->now)) {
+    if (s->exceptions.networks && rest.packet == frame + ETHERNET_HEADER &&
+        exceptions_in(&s->exceptions, rest.packet, rest.size, &s->local4, s->now)) {
         guest_send(&s->guest, rest.packet, rest.size);
         return;
     }

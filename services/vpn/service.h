@@ -16,7 +16,7 @@ struct service {
     struct ike *ike;
     struct guest guest;
     struct ike_inner inner;             /* as the gateway gave it last */
-    struct exceptions *exceptions;      /* NULL without any in the policy */
+    struct exceptions exceptions;       /* networks is NULL without any in the policy */
     struct ip_address local, remote;    /* as IKE was last told; version 0: not yet */
     struct ip_address local4;           /* on the wire, for exceptions */
     struct ip_address gateway;          /* as the policy or the last DNS answer says */

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "services/vpn/guest_network.h"
+#include "services/vpn/guest.h"
 #include "tests/unit/support/ip_maker.h"
 
 #define CLIENT_MAC 2, 0, 0, 0, 0, 0x77
