@@ -166,6 +166,9 @@ void ip_format(const struct ip_address *ip, char out[IP_TEXT_MAX])
 
 /* ---- Selectors ---- */
 
+const struct selector_list everywhere4 = {
+    .count = 1, .item = {{.last_port = PORT_MAX, .first = {4, {0}}, .last = {4, {255, 255, 255, 255}}}}};
+
 static bool address_below(const struct ip_address *a, const struct ip_address *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) < 0;
@@ -213,8 +216,7 @@ bool selector_parse(const char *text, size_t length, struct traffic_selector *ou
     return true;
 }
 
-/* The prefix length when the range is a whole network, -1 when it is not. */
-static int prefix_of(const struct traffic_selector *s)
+int selector_prefix(const struct traffic_selector *s)
 {
     struct traffic_selector network;
     for (unsigned bits = 0; bits <= ip_bytes(s->first.version) * 8; bits++)
@@ -228,7 +230,7 @@ void selector_format(const struct traffic_selector *s, char out[SELECTOR_TEXT_MA
     char first[IP_TEXT_MAX], last[IP_TEXT_MAX];
     ip_format(&s->first, first);
     ip_format(&s->last, last);
-    int prefix = prefix_of(s);
+    int prefix = selector_prefix(s);
     size_t used = format(out, SELECTOR_TEXT_MAX, "%s", first);
     if (prefix >= 0 && !ip_equal(&s->first, &s->last))
         used += format(out + used, SELECTOR_TEXT_MAX - used, "/%d", prefix);

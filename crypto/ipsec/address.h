@@ -56,6 +56,11 @@ bool selector_parse(const char *text, size_t length, struct traffic_selector *ou
 #define SELECTOR_TEXT_MAX 120
 void selector_format(const struct traffic_selector *selector, char out[SELECTOR_TEXT_MAX]);
 
+/* The prefix length when the range is a whole network, -1 when it is not. */
+int selector_prefix(const struct traffic_selector *selector);
+
+extern const struct selector_list everywhere4; /* 0.0.0.0/0 */
+
 /* Does a packet from `from` to `to` lie inside? Outbound: from = local, to = remote. */
 bool selectors_match(const struct selector_list *from, const struct selector_list *to,
                      const struct packet_flow *flow);

@@ -21,7 +21,6 @@ static void tunnel_up(void *owner, const struct ike_inner *inner)
         s->changed = s->now;
     s->up = true;
     s->last_error[0] = '\0';
-    s->inner = *inner;
     guest_set_inner(&s->guest, inner, s->now);
 }
 

@@ -11,9 +11,6 @@
 #define UDP_CHECKSUM     6
 #define IDLE_MS          120000 /* a flow that rested so long gives its place to another */
 
-static const struct selector_list everywhere = {
-    .count = 1, .item = {{.last_port = UINT16_MAX, .first = {4, {0}}, .last = {4, {255, 255, 255, 255}}}}};
-
 /* Reads a whole TCP or UDP packet over IPv4. One with options is refused: a source route would lead it to
  * where the policy does not say. */
 static bool read_packet(uint8_t *data, size_t size, struct ip_packet *p)
@@ -74,7 +71,7 @@ size_t exceptions_out(struct exceptions *e, uint8_t *packet, size_t size, const 
 {
     struct ip_packet p;
     if (own->version != 4 || !read_packet(packet, size, &p) || ip_is_multicast(&p.flow.destination) ||
-        !selectors_match(&everywhere, e->networks, &p.flow))
+        !selectors_match(&everywhere4, e->networks, &p.flow))
         return 0;
     struct exception_flow *f = find_flow(e, &p.flow, now);
     if (!f)

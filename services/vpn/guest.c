@@ -63,9 +63,11 @@ static void send_icmp6(struct guest *g, const struct ip_address *to, const uint8
     send_packet(g, ip_equal(to, &ip_all_nodes) ? &all_nodes : &g->peer, &flow, message, size);
 }
 
-/* The MTU that the guest is told: what goes through the tunnel in one piece at this time. */
-static void refresh_mtu(struct guest *g, uint64_t now)
+/* What the guest is told of the tunnel as it is now: the MTU is what goes through it in one piece. */
+static void refresh(struct guest *g, uint64_t now)
 {
+    const struct esp_sa *sa = tunnel_sa(g->tunnel, 0);
+    g->network.everything4 = sa && selectors_within(&everywhere4, &esp_parameters(sa)->remote);
     size_t mtu4 = tunnel_inner_mtu(g->tunnel, 4, now), mtu6 = tunnel_inner_mtu(g->tunnel, 6, now);
     size_t mtu = g->network.address6.version == 6 && mtu4 < mtu6 ? mtu6 : mtu4;
     if (mtu > 0)
@@ -75,7 +77,7 @@ static void refresh_mtu(struct guest *g, uint64_t now)
 static void advertise(struct guest *g, const struct ip_address *to, uint64_t now)
 {
     uint8_t message[RA_MAX];
-    refresh_mtu(g, now);
+    refresh(g, now);
     send_icmp6(g, to, message, router_advertisement(&g->network, message));
 }
 
@@ -97,7 +99,7 @@ static bool serve_dhcp(struct guest *g, const struct ip_packet *p, uint64_t now)
     if (asked->destination_port != (ipv4 ? DHCP4_SERVER_PORT : DHCP6_SERVER_PORT) ||
         (ipv4 && !is_ours4(g, &asked->destination)) || !udp_read(p, &message, &size))
         return false;
-    refresh_mtu(g, now);
+    refresh(g, now);
     if (!(ipv4 ? dhcp4_answer : dhcp6_answer)(&g->network, message, size, &answer))
         return true;
     g->leases++;
@@ -196,8 +198,7 @@ void guest_set_inner(struct guest *g, const struct ike_inner *inner, uint64_t no
     struct guest_network *n = &g->network;
     bool changed = take_address(&n->address4, 4, inner);
     changed |= take_address(&n->address6, 6, inner);
-    n->dns_count = MIN(inner->dns_count, (unsigned)IKE_DNS_MAX);
-    memcpy(n->dns, inner->dns, n->dns_count * sizeof(n->dns[0]));
+    n->inner = *inner;
     n->gateway4 = dummy_gateway4;
     if (n->address4.version == 4)
         guest_network_choose4(n);

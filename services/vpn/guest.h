@@ -17,10 +17,10 @@ struct guest_network {
     struct ip_address gateway4, gateway6; /* gateway6 is link-local */
     struct ip_address address4, address6; /* the guest's; none before the first tunnel */
     uint8_t prefix4;                      /* length of the network that the guest is told */
-    struct ip_address dns[IKE_DNS_MAX];
-    unsigned dns_count;
-    uint16_t mtu;   /* of the guest's link, as told by DHCP and RA */
-    uint32_t lease; /* seconds */
+    struct ike_inner inner;               /* as the gateway gave it last */
+    bool everything4;                     /* the tunnel takes packets to all of IPv4 */
+    uint16_t mtu;                         /* of the guest's link, as told by DHCP and RA */
+    uint32_t lease;                       /* seconds */
 };
 
 /* The gateway's IPv4 address and the network's prefix length for an inner address: the smallest network in

@@ -48,9 +48,9 @@ static void put_dns(struct writer *w, unsigned width, unsigned kind, const struc
 {
     uint8_t servers[IKE_DNS_MAX * IP_BYTES_MAX], version = width == WIDTH4 ? 4 : 6;
     size_t size = 0;
-    for (unsigned i = 0; i < n->dns_count; i++)
-        if (n->dns[i].version == version) {
-            memcpy(servers + size, n->dns[i].bytes, ip_bytes(version));
+    for (unsigned i = 0; i < n->inner.dns_count; i++)
+        if (n->inner.dns[i].version == version) {
+            memcpy(servers + size, n->inner.dns[i].bytes, ip_bytes(version));
             size += ip_bytes(version);
         }
     if (size > 0)
@@ -65,6 +65,7 @@ static void put_dns(struct writer *w, unsigned width, unsigned kind, const struc
 #define COOKIE         0x63538263 /* 99.130.83.99, as it lies in memory */
 #define FLAG_BROADCAST 0x0080     /* the same way */
 #define BOOTP_MIN      300        /* older clients drop what is shorter */
+#define ROUTE_MAX      9          /* length, network, router */
 
 /* In network byte order; what is not touched here is only copied. */
 struct packed bootp {
@@ -90,6 +91,7 @@ enum {
     OPTION4_RENEWAL = 58,
     OPTION4_REBINDING = 59,
     OPTION4_CLIENT = 61,
+    OPTION4_ROUTES = 121
 };
 
 struct request4 {
@@ -134,6 +136,31 @@ static uint8_t decide4(const struct guest_network *n, const struct request4 *q)
     return memcmp(wanted, n->address4.bytes, 4) == 0 ? ACK4 : NAK4;
 }
 
+static void put_route(struct writer *w, unsigned prefix, const uint8_t *network, const uint8_t *router)
+{
+    writer_be(w, prefix, 1);
+    writer_bytes(w, network, (prefix + 7) / 8);
+    writer_bytes(w, router, 4);
+}
+
+/* The networks that the gateway says are behind it (RFC 3442). A client that heeds them heeds no
+ * OPTION4_ROUTER, so the default route is one of them where the tunnel takes everything. */
+static void put_routes(struct writer *w, const struct guest_network *n)
+{
+    uint8_t routes[(IKE_SUBNETS_MAX + 1) * ROUTE_MAX];
+    struct writer r = writer_of(routes, sizeof(routes));
+    for (unsigned i = 0; i < n->inner.subnet_count; i++) {
+        const struct traffic_selector *s = &n->inner.subnets[i];
+        int prefix = selector_prefix(s);
+        if (s->first.version == 4 && prefix >= 0)
+            put_route(&r, (unsigned)prefix, s->first.bytes, n->gateway4.bytes);
+    }
+    if (r.at > 0 && n->everything4)
+        put_route(&r, 0, NULL, n->gateway4.bytes);
+    if (r.at > 0)
+        put_option(w, WIDTH4, OPTION4_ROUTES, routes, r.at);
+}
+
 static void put_options4(struct writer *w, const struct guest_network *n, const struct request4 *q,
                          uint8_t type)
 {
@@ -150,6 +177,7 @@ static void put_options4(struct writer *w, const struct guest_network *n, const 
     }
     put_number(w, WIDTH4, OPTION4_MASK, ~(UINT32_MAX >> n->prefix4), 4);
     put_option(w, WIDTH4, OPTION4_ROUTER, n->gateway4.bytes, 4);
+    put_routes(w, n);
     put_dns(w, WIDTH4, OPTION4_DNS, n);
     if (n->mtu > 0)
         put_number(w, WIDTH4, OPTION4_MTU, n->mtu, 2);

@@ -15,7 +15,6 @@ struct service {
     struct tunnel *tunnel;
     struct ike *ike;
     struct guest guest;
-    struct ike_inner inner;             /* as the gateway gave it last */
     struct exceptions exceptions;       /* networks is NULL without any in the policy */
     struct ip_address local, remote;    /* as IKE was last told; version 0: not yet */
     struct ip_address local4;           /* on the wire, for exceptions */

@@ -22,9 +22,9 @@ void service_describe(const struct service *s, void (*line)(void *context, const
         local, vpn_link(SIDE_WIRE) ? "up" : "down");
     say(&d, "guest: IPv4 %s/%u, IPv6 %s, MTU %u, %llu leases", inner4, n->prefix4, inner6, n->mtu,
         (ull)s->guest.leases);
-    for (unsigned i = 0; i < s->inner.subnet_count; i++) {
+    for (unsigned i = 0; i < n->inner.subnet_count; i++) {
         char subnet[SELECTOR_TEXT_MAX];
-        selector_format(&s->inner.subnets[i], subnet);
+        selector_format(&n->inner.subnets[i], subnet);
         say(&d, "the gateway says that behind it is %s", subnet);
     }
     say(&d, "frames: %llu from the guest, %llu to it, %llu of its own kind dropped; %llu from the wire",

@@ -31,8 +31,7 @@ static struct guest_network network(void)
                               .address6 = ip_of("fd30::1"),
                               .mtu = 1400,
                               .lease = 60,
-                              .dns = {ip_of("10.20.0.53"), ip_of("fd20::53")},
-                              .dns_count = 2};
+                              .inner = {.dns = {ip_of("10.20.0.53"), ip_of("fd20::53")}, .dns_count = 2}};
     guest_network_choose4(&n);
     return n;
 }

@@ -20,8 +20,7 @@ static struct guest_network network_of(const char *ipv4, const char *ipv6)
                               .gateway6 = ip_of("fe80::ff:fe00:bb"),
                               .mtu = 1400,
                               .lease = 60,
-                              .dns = {ip_of("10.20.0.53"), ip_of("fd20::53")},
-                              .dns_count = 2};
+                              .inner = {.dns = {ip_of("10.20.0.53"), ip_of("fd20::53")}, .dns_count = 2}};
     if (ipv4) {
         n.address4 = ip_of(ipv4);
         guest_network_choose4(&n);
@@ -153,6 +152,39 @@ static void test_dhcp4_lease(void **state)
     assert_int_equal(ask4(&n, &(struct ask4){.type = 3, .ciaddr = "10.30.0.1"}, &a), 5);
     assert_memory_equal(a.data + 12, "\x0a\x1e\x00\x01", 4);
     assert_memory_equal(a.to.bytes, "\x0a\x1e\x00\x01", 4);
+}
+
+/* Split networks by RFC 3442; the default route is one of them only where all of IPv4 goes into the tunnel.
+ */
+static void test_dhcp4_routes(void **state)
+{
+    static const char *const subnets[] = {"10.20.0.0/24", "fd20::/64", "172.16.0.0/12", "192.0.2.7",
+                                          "10.0.0.1-10.0.0.9"};
+    static const char routes[] = "\x18\x0a\x14\x00\x0a\x1e\x00\x02"
+                                 "\x0c\xac\x10\x0a\x1e\x00\x02"
+                                 "\x20\xc0\x00\x02\x07\x0a\x1e\x00\x02"
+                                 "\x00\x0a\x1e\x00\x02";
+    struct guest_network n = network_of("10.30.0.1", NULL);
+    struct dhcp_answer a;
+    uint8_t size = 0;
+    (void)state;
+    n.everything4 = true;
+    assert_int_equal(ask4(&n, &(struct ask4){.type = 1}, &a), 2);
+    assert_null(option4(&a, 121, &size)); /* none given: OPTION4_ROUTER says all */
+    for (size_t i = 0; i < ARRAY_COUNT(subnets); i++)
+        assert_true(selector_parse(subnets[i], strlen(subnets[i]), &n.inner.subnets[n.inner.subnet_count++]));
+    assert_int_equal(ask4(&n, &(struct ask4){.type = 1}, &a), 2);
+    check_option4(&a, 121, routes, sizeof(routes) - 1);
+    n.everything4 = false;
+    assert_int_equal(ask4(&n, &(struct ask4){.type = 1}, &a), 2);
+    check_option4(&a, 121, routes, sizeof(routes) - 1 - 5);
+    check_option4(&a, 3, "\x0a\x1e\x00\x02", 4);
+    while (n.inner.subnet_count < IKE_SUBNETS_MAX)
+        n.inner.subnets[n.inner.subnet_count++] = n.inner.subnets[3];
+    n.everything4 = true;
+    assert_int_equal(ask4(&n, &(struct ask4){.type = 1, .identified = true}, &a), 2);
+    assert_non_null(option4(&a, 121, &size));
+    assert_int_equal(size, 8 + 7 + 12 * 9 + 5);
 }
 
 /* An old address is refused, another server's client left alone; no address yet: silence. */
@@ -395,13 +427,10 @@ static void test_discovery(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_network),
-        cmocka_unit_test(test_dhcp4_lease),
-        cmocka_unit_test(test_dhcp4_refusals),
-        cmocka_unit_test(test_dhcp4_cut),
-        cmocka_unit_test(test_dhcp6_lease),
-        cmocka_unit_test(test_dhcp6_others),
-        cmocka_unit_test(test_arp),
+        cmocka_unit_test(test_network),      cmocka_unit_test(test_dhcp4_lease),
+        cmocka_unit_test(test_dhcp4_routes), cmocka_unit_test(test_dhcp4_refusals),
+        cmocka_unit_test(test_dhcp4_cut),    cmocka_unit_test(test_dhcp6_lease),
+        cmocka_unit_test(test_dhcp6_others), cmocka_unit_test(test_arp),
         cmocka_unit_test(test_discovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

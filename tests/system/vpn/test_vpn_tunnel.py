@@ -5,7 +5,7 @@ import re
 import pytest
 from vpnlab.capture import Capture, judge
 from vpnlab.iperf import Iperf
-from vpnlab.lab import GATEWAY_NAME, OFFICE, OFFICE6
+from vpnlab.lab import GATEWAY_NAME, OFFICE, OFFICE6, OFFICE_NET
 from vpnlab.network import PATIENCE, wait_until
 from vpnlab.service import WIRE, Service
 
@@ -82,6 +82,22 @@ def test_traffic(lab):
     assert service.process.peak_mib() <= 8
     capture.stop()
     judge(capture, service.guest.mac(), inner=(OFFICE,))
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_split_networks(lab, everything):
+    """What the gateway says is behind it becomes the guest's routes; a default route is there only where the tunnel takes everything."""
+    child = {"local_ts": "0.0.0.0/0,::/0"} if everything else {}
+    lab.gateway(child=child, pool={"subnet": f"{OFFICE_NET}, 10.40.0.0/16"}).start()
+    service = Service(lab, **({"networks": "0.0.0.0/0, ::/0"} if everything else {}))
+    service.start()
+    service.wait_up()
+    service.wait_guest(4)
+    service.reach(OFFICE)
+    routes = lab.network.ip("guest", "-4", "route", "show")
+    assert re.search(rf"^{OFFICE_NET} via 10\.30\.0\.\d+ ", routes, re.M) and re.search(r"^10\.40\.0\.0/16 via ", routes, re.M), routes
+    assert ("default" in routes) == everything, routes
+    assert "behind it is 10.40.0.0/16" in service.state()
 
 
 def allocations(service):

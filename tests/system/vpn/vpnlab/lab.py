@@ -43,8 +43,8 @@ class Lab:
         if cable:
             network.add_cable()
 
-    def gateway(self, auth="psk", ike=IKE, esp=ESP, options="", certificate=None, connection=None, child=None, name="gw"):
-        """A strongSwan that is configured but not yet started."""
+    def gateway(self, auth="psk", ike=IKE, esp=ESP, options="", certificate=None, connection=None, child=None, pool=None, name="gw"):
+        """A strongSwan that is configured but not yet started. pool: what it tells besides the inner IPv4 address."""
         gateway = StrongSwan(self.network, "gw", self.folder / name, options)
         local, remote = {"auth": auth, "id": GATEWAY_NAME}, {"auth": auth}
         secrets = {}
@@ -61,7 +61,7 @@ class Lab:
                                      "remote": remote, "unique": "replace", **(connection or {}),
                                      "children": {"net": {"local_ts": f"{OFFICE_NET},{OFFICE_NET6}", "esp_proposals": esp,
                                                           **(child or {})}}}},
-                          {"inner": {"addrs": POOL}, "inner6": {"addrs": POOL6}}, secrets)
+                          {"inner": {"addrs": POOL, **(pool or {})}, "inner6": {"addrs": POOL6}}, secrets)
         return gateway
 
     def stock_client(self, auth="psk", ike=IKE, esp=ESP, kind="ecdsa", address=CLIENT):

@@ -24,7 +24,7 @@ class Guest:
     def start_dhcp(self):
         configuration = self.folder / "dhcpcd.conf"
         # No ARP probes and no random delay: the test has no time for them. Everything else is what a stock guest does.
-        configuration.write_text("duid\nslaac hwaddr\nnoarp\nnodelay\noption domain_name_servers,interface_mtu,rapid_commit\n"
+        configuration.write_text("duid\nslaac hwaddr\nnoarp\nnodelay\noption domain_name_servers,classless_static_routes,interface_mtu,rapid_commit\n"
                                  "noipv4ll\nipv6rs\nnohook resolv.conf,hostname,timesyncd,ntp\nretry_backoff_cutoff 1\n")
         # Its databases and sockets lie at fixed places: this guest has its own.
         command = ("mount -t tmpfs none /run && mkdir -p /run/dhcpcd /var/lib/dhcpcd && mount -t tmpfs none /var/lib/dhcpcd && "
