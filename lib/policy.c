@@ -28,8 +28,7 @@ static struct policy_volume *volume_of(const struct policy_parser *p)
 
 static bool unsupported(const struct policy_parser *p, struct ini_text what)
 {
-    return report(p->problem, AT_LINE "\"%.*s\" is not supported by this version of Shoji.", p->line,
-                  QUOTED(what));
+    return report(p->problem, "\"%.*s\" is not supported by this version of Shoji.", QUOTED(what));
 }
 
 /* True when no part of the path between backslashes is empty, "." or "..". */
@@ -51,11 +50,11 @@ static bool set_path(const struct policy_parser *p, struct ini_text value, char 
         slash |= value.at[i] == '/' || value.at[i] == '\t';
     if (value.length < 2 || value.at[0] != '\\' || slash || !path_is_plain(value))
         return report(p->problem,
-                      AT_LINE "\"%.*s\" is not a path on the ESP; write it like \\EFI\\debian\\shimx64.efi, "
-                              "from the root, with backslashes.",
-                      p->line, QUOTED(value));
+                      "\"%.*s\" is not a path on the ESP; write it like \\EFI\\debian\\shimx64.efi, "
+                      "from the root, with backslashes.",
+                      QUOTED(value));
     if (value.length + sizeof(BACKUP_SUFFIX) > POLICY_PATH_MAX || !ini_copy(value, out, POLICY_PATH_MAX))
-        return report(p->problem, AT_LINE "the path is longer than %u characters; shorten it.", p->line,
+        return report(p->problem, "the path is longer than %u characters; shorten it.",
                       (unsigned)(POLICY_PATH_MAX - sizeof(BACKUP_SUFFIX)));
     return true;
 }
@@ -70,7 +69,7 @@ static bool os_path(struct policy_parser *p, struct ini_text value)
 static bool os_options(struct policy_parser *p, struct ini_text value)
 {
     if (!ini_copy(value, policy_of(p)->os_options, POLICY_PATH_MAX))
-        return report(p->problem, AT_LINE "the options are longer than %u characters; shorten them.", p->line,
+        return report(p->problem, "the options are longer than %u characters; shorten them.",
                       POLICY_PATH_MAX - 1);
     return true;
 }
@@ -83,10 +82,9 @@ static bool log_port(struct policy_parser *p, struct ini_text value)
     if (!ini_u64(value, &port) || port < LOG_PORT_FIRST || port > LOG_PORT_LAST || port % UART_PORTS != 0 ||
         port == PCI_PORTS)
         return report(p->problem,
-                      AT_LINE
                       "\"%.*s\" is not a serial port's address; write one like 0x3e8, a multiple of 8 "
                       "from 0x%x to 0x%x.",
-                      p->line, QUOTED(value), LOG_PORT_FIRST, LOG_PORT_LAST);
+                      QUOTED(value), LOG_PORT_FIRST, LOG_PORT_LAST);
     policy_of(p)->log_port = (uint16_t)port;
     return true;
 }
@@ -103,13 +101,13 @@ static bool volume_match(struct policy_parser *p, struct ini_text value)
     if (!text.at || !ini_is_any_case(prefix, "partuuid") || !guid_parse(text.at, text.length, partition) ||
         guid_equal(partition, &nil))
         return report(p->problem,
-                      AT_LINE "\"%.*s\" names no partition; write partuuid: and the GUID that "
-                              "\"lsblk -o NAME,PARTUUID\" shows.",
-                      p->line, QUOTED(value));
+                      "\"%.*s\" names no partition; write partuuid: and the GUID that "
+                      "\"lsblk -o NAME,PARTUUID\" shows.",
+                      QUOTED(value));
     for (const struct policy_volume *v = policy_of(p)->volumes; v < volume_of(p); v++)
         if (guid_equal(&v->partition, partition))
-            return report(p->problem, AT_LINE "this partition was given already in line %u, to volume %s.",
-                          p->line, v->match_line, v->name);
+            return report(p->problem, "this partition was given already in line %u, to volume %s.",
+                          v->match_line, v->name);
     volume_of(p)->match_line = p->line;
     return true;
 }
@@ -123,8 +121,8 @@ static bool volume_header(struct policy_parser *p, struct ini_text value)
         return false;
     for (const struct policy_volume *v = policy_of(p)->volumes; v < volume_of(p); v++)
         if (ini_is_any_case(value, v->header))
-            return report(p->problem, AT_LINE "this header was given already in line %u, to volume %s.",
-                          p->line, v->header_line, v->name);
+            return report(p->problem, "this header was given already in line %u, to volume %s.",
+                          v->header_line, v->name);
     volume_of(p)->header_line = p->line;
     return true;
 }
@@ -147,11 +145,10 @@ static bool volume_unlock(struct policy_parser *p, struct ini_text value)
         if (is_later_unlock(word))
             return unsupported(p, word);
         if (!ini_is(word, "passphrase"))
-            return report(p->problem, AT_LINE "\"%.*s\" is no way to unlock a volume; write passphrase.",
-                          p->line, QUOTED(word));
+            return report(p->problem, "\"%.*s\" is no way to unlock a volume; write passphrase.",
+                          QUOTED(word));
         if (count > 0)
-            return report(p->problem, AT_LINE "\"%.*s\" stands twice; write each way to unlock once.",
-                          p->line, QUOTED(word));
+            return report(p->problem, "\"%.*s\" stands twice; write each way to unlock once.", QUOTED(word));
         volume_of(p)->unlock[count++] = UNLOCK_PASSPHRASE;
     }
     return true;
@@ -160,8 +157,7 @@ static bool volume_unlock(struct policy_parser *p, struct ini_text value)
 static bool volume_serial(struct policy_parser *p, struct ini_text value)
 {
     if (value.length == 0 || !ini_copy(value, volume_of(p)->disk_serial, POLICY_SERIAL_MAX))
-        return report(p->problem, AT_LINE "a disk's serial number has 1 to %u characters.", p->line,
-                      POLICY_SERIAL_MAX - 1);
+        return report(p->problem, "a disk's serial number has 1 to %u characters.", POLICY_SERIAL_MAX - 1);
     return true;
 }
 
@@ -169,15 +165,15 @@ static bool volume_start(struct policy_parser *p)
 {
     if (!policy_name_is_good(p->name))
         return report(p->problem,
-                      AT_LINE "\"%.*s\" is no name for a volume; it has 1 to %u letters, digits, \"-\", "
-                              "\"_\" or \".\".",
-                      p->line, QUOTED(p->name), POLICY_NAME_MAX - 1);
+                      "\"%.*s\" is no name for a volume; it has 1 to %u letters, digits, \"-\", "
+                      "\"_\" or \".\".",
+                      QUOTED(p->name), POLICY_NAME_MAX - 1);
     for (unsigned i = 0; i < policy_of(p)->volume_count; i++)
         if (ini_is(p->name, policy_of(p)->volumes[i].name))
-            return report(p->problem, AT_LINE "[volume %s] stands already in line %u.", p->line,
-                          policy_of(p)->volumes[i].name, policy_of(p)->volumes[i].line);
+            return report(p->problem, "[volume %s] stands already in line %u.", policy_of(p)->volumes[i].name,
+                          policy_of(p)->volumes[i].line);
     if (policy_of(p)->volume_count == POLICY_VOLUMES_MAX)
-        return report(p->problem, AT_LINE "more than %u volumes; remove some.", p->line, POLICY_VOLUMES_MAX);
+        return report(p->problem, "more than %u volumes; remove some.", POLICY_VOLUMES_MAX);
     policy_of(p)->volume_count++;
     p->item = volume_of(p);
     volume_of(p)->line = p->line;
@@ -190,13 +186,12 @@ static bool volume_end(struct policy_parser *p)
     unsigned pins = (v->disk_serial[0] != '\0') + (v->first_lba != 0) + (v->lba_count != 0);
     if (pins != 0 && pins != 3)
         return report(p->problem,
-                      AT_LINE "[volume %s] must give disk-serial, first-lba and lba-count together, or none "
-                              "of them.",
-                      v->line, v->name);
+                      "[volume %s] must give disk-serial, first-lba and lba-count together, or none "
+                      "of them.",
+                      v->name);
     if (v->lba_count > UINT64_MAX - v->first_lba)
-        return report(p->problem,
-                      AT_LINE "[volume %s] ends beyond the largest disk; mend first-lba and lba-count.",
-                      v->line, v->name);
+        return report(p->problem, "[volume %s] ends beyond the largest disk; mend first-lba and lba-count.",
+                      v->name);
     v->pinned = pins != 0;
     return true;
 }
@@ -205,7 +200,7 @@ static bool volume_end(struct policy_parser *p)
 
 static bool later_section(struct policy_parser *p)
 {
-    return report(p->problem, AT_LINE "the section [%s] is not supported by this version of Shoji.", p->line,
+    return report(p->problem, "the section [%s] is not supported by this version of Shoji.",
                   p->section->kind);
 }
 

@@ -17,9 +17,8 @@ bool policy_set_choice(struct policy_parser *p, struct ini_text value)
             *(uint8_t *)policy_member(p) = i;
             return true;
         }
-    return report(p->problem, AT_LINE "the value \"%.*s\" is unknown; write %s%s%s or %s.", p->line,
-                  QUOTED(value), words[0], words[2] ? ", " : "", words[2] ? words[1] : "",
-                  words[2] ? words[2] : words[1]);
+    return report(p->problem, "the value \"%.*s\" is unknown; write %s%s%s or %s.", QUOTED(value), words[0],
+                  words[2] ? ", " : "", words[2] ? words[1] : "", words[2] ? words[2] : words[1]);
 }
 
 bool policy_set_number(struct policy_parser *p, struct ini_text value)
@@ -29,10 +28,9 @@ bool policy_set_number(struct policy_parser *p, struct ini_text value)
     if (ini_u64(value, out) && *out >= least && *out <= most)
         return true;
     if (most == UINT64_MAX)
-        return report(p->problem, AT_LINE "\"%.*s\" is not a whole number of at least %llu.", p->line,
-                      QUOTED(value), least);
-    return report(p->problem, AT_LINE "\"%.*s\" is no value for \"%s\"; write a number from %llu to %llu.",
-                  p->line, QUOTED(value), p->key->name, least, most);
+        return report(p->problem, "\"%.*s\" is not a whole number of at least %llu.", QUOTED(value), least);
+    return report(p->problem, "\"%.*s\" is no value for \"%s\"; write a number from %llu to %llu.",
+                  QUOTED(value), p->key->name, least, most);
 }
 
 bool policy_name_is_good(struct ini_text name)
@@ -61,6 +59,7 @@ static bool set_initial(struct policy_parser *p)
 
 static bool begin_section(struct policy_parser *p, const struct ini_line *line)
 {
+    p->line = line->number;
     p->section = NULL;
     p->item = p->out;
     p->name = line->value;
@@ -69,8 +68,8 @@ static bool begin_section(struct policy_parser *p, const struct ini_line *line)
         if (ini_is(line->key, p->grammar->sections[i].kind))
             p->section = &p->grammar->sections[i];
     if (!p->section)
-        return report(p->problem, AT_LINE "the section [%.*s] is unknown; there are %s.", p->line,
-                      QUOTED(line->key), p->grammar->known);
+        return report(p->problem, "the section [%.*s] is unknown; there are %s.", QUOTED(line->key),
+                      p->grammar->known);
 
     unsigned *stood = &p->section_lines[p->section - p->grammar->sections];
     unsigned before = *stood;
@@ -80,10 +79,9 @@ static bool begin_section(struct policy_parser *p, const struct ini_line *line)
     if (!p->section->keys)
         return true;
     if (line->value.length > 0)
-        return report(p->problem, AT_LINE "the section [%s] takes no name.", p->line, p->section->kind);
+        return report(p->problem, "the section [%s] takes no name.", p->section->kind);
     if (before != 0)
-        return report(p->problem, AT_LINE "the section [%s] stands already in line %u.", p->line,
-                      p->section->kind, before);
+        return report(p->problem, "the section [%s] stands already in line %u.", p->section->kind, before);
     return set_initial(p);
 }
 
@@ -92,11 +90,11 @@ static bool end_section(struct policy_parser *p)
     const struct policy_section *section = p->section;
     if (!section)
         return true;
-    unsigned heading = p->section_lines[section - p->grammar->sections];
+    p->line = p->section_lines[section - p->grammar->sections]; /* what is missing is missing there */
     for (unsigned i = 0; i < section->key_count; i++)
         if (section->keys[i].required && p->key_lines[i] == 0)
-            return report(p->problem, AT_LINE "[%s %.*s] lacks the key \"%s\"; add it.", heading,
-                          section->kind, QUOTED(p->name), section->keys[i].name);
+            return report(p->problem, "[%s %.*s] lacks the key \"%s\"; add it.", section->kind,
+                          QUOTED(p->name), section->keys[i].name);
     return !section->end || section->end(p);
 }
 
@@ -111,17 +109,16 @@ static bool unknown_key(const struct policy_parser *p, struct ini_text key)
         length +=
             format(known + length, sizeof(known) - length, "%s%s", i > 0 ? ", " : "", section->keys[i].name);
     if (length >= sizeof(known) - 1)
-        return report(p->problem, AT_LINE "the key \"%.*s\" is unknown in [%s]; docs/policy.md lists them.",
-                      p->line, QUOTED(key), section->kind);
-    return report(p->problem, AT_LINE "the key \"%.*s\" is unknown in [%s]; there are: %s.", p->line,
-                  QUOTED(key), section->kind, known);
+        return report(p->problem, "the key \"%.*s\" is unknown in [%s]; docs/policy.md lists them.",
+                      QUOTED(key), section->kind);
+    return report(p->problem, "the key \"%.*s\" is unknown in [%s]; there are: %s.", QUOTED(key),
+                  section->kind, known);
 }
 
 static bool read_key(struct policy_parser *p, const struct ini_line *line)
 {
     if (!p->section)
-        return report(p->problem, AT_LINE "the key \"%.*s\" stands before the first section.", p->line,
-                      QUOTED(line->key));
+        return report(p->problem, "the key \"%.*s\" stands before the first section.", QUOTED(line->key));
     if (!p->section->keys)
         return true;
     unsigned i = 0;
@@ -131,39 +128,39 @@ static bool read_key(struct policy_parser *p, const struct ini_line *line)
         return unknown_key(p, line->key);
     p->key = &p->section->keys[i];
     if (p->key_lines[i] != 0)
-        return report(p->problem, AT_LINE "\"%s\" was given already in line %u.", p->line, p->key->name,
-                      p->key_lines[i]);
+        return report(p->problem, "\"%s\" was given already in line %u.", p->key->name, p->key_lines[i]);
     p->key_lines[i] = p->line;
     return p->key->set(p, line->value);
 }
 
-static bool parse_lines(struct policy_parser *p, struct ini ini)
+static bool take_line(struct policy_parser *p, const struct ini_line *line)
 {
-    for (;;) {
-        struct ini_line line;
-        if (!ini_next(&ini, &line, p->problem))
+    p->line = line->number;
+    if (line->kind == INI_KEY)
+        return read_key(p, line);
+    return end_section(p) && (line->kind == INI_END || begin_section(p, line));
+}
+
+static bool parse_lines(struct policy_parser *p, struct ini ini, struct report *problem)
+{
+    struct ini_line line;
+    do {
+        if (!ini_next(&ini, &line, problem))
             return false;
-        p->line = line.number;
-        if (line.kind == INI_KEY) {
-            if (!read_key(p, &line))
-                return false;
-            continue;
-        }
-        if (!end_section(p))
-            return false;
-        if (line.kind == INI_END)
-            return p->grammar->check(p);
-        if (!begin_section(p, &line))
-            return false;
-    }
+        if (!take_line(p, &line))
+            return report(problem, AT_LINE "%s", p->line, p->problem->text);
+    } while (line.kind != INI_END);
+    p->problem = problem;
+    return p->grammar->check(p);
 }
 
 bool policy_grammar_parse(const struct policy_grammar *grammar, const char *text, size_t size, void *out,
                           struct report *problem)
 {
-    struct policy_parser p = {.grammar = grammar, .out = out, .problem = problem};
+    struct report cause = {""};
+    struct policy_parser p = {.grammar = grammar, .out = out, .problem = &cause};
     memset(out, 0, grammar->out_size);
-    bool good = size <= POLICY_FILE_MAX ? parse_lines(&p, ini_of(POLICY_FILE, text, size))
+    bool good = size <= POLICY_FILE_MAX ? parse_lines(&p, ini_of(POLICY_FILE, text, size), problem)
                                         : report(problem, POLICY_FILE " is larger than %u KiB; shorten it.",
                                                  (unsigned)(POLICY_FILE_MAX >> 10));
     if (!good)

@@ -47,7 +47,8 @@ struct policy_grammar {
     size_t out_size;
 };
 
-/* What the callbacks work on. All return false with a sentence. */
+/* What the callbacks work on. Those of sections and keys return false with a sentence, in front of which the
+ * file and `line` are put; `check` makes the whole sentence. */
 struct policy_parser {
     const struct policy_grammar *grammar;
     void *out,

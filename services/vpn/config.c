@@ -26,13 +26,7 @@ static struct vpn_configuration *out_of(const struct policy_parser *p)
 
 static bool wrong(const struct policy_parser *p, struct ini_text value, const char *what)
 {
-    return report(p->problem, AT_LINE "\"%.*s\" is %s.", p->line, QUOTED(value), what);
-}
-
-/* Puts the line in front of a sentence that somebody else made. */
-static bool at_line(const struct policy_parser *p, const struct report *cause)
-{
-    return report(p->problem, AT_LINE "%s", p->line, cause->text);
+    return report(p->problem, "\"%.*s\" is %s.", QUOTED(value), what);
 }
 
 static bool set_seconds_or_never(struct policy_parser *p, struct ini_text value)
@@ -60,18 +54,15 @@ static bool set_gateway(struct policy_parser *p, struct ini_text value)
 
 static bool set_identity(struct policy_parser *p, struct ini_text value)
 {
-    struct report cause = {""};
-    return identity_parse(value.at, value.length, policy_member(p), &cause) || at_line(p, &cause);
+    return identity_parse(value.at, value.length, policy_member(p), p->problem);
 }
 
 static bool set_proposals(struct policy_parser *p, struct ini_text value)
 {
     struct ike_configuration *c = &out_of(p)->ike;
-    struct report cause = {""};
-    bool good = p->key->at == AT(ike.ike)
-                    ? proposals_parse_ike(value.at, value.length, c->ike, &c->ike_count, &cause)
-                    : proposals_parse_esp(value.at, value.length, c->esp, &c->esp_count, &cause);
-    return good || at_line(p, &cause);
+    if (p->key->at == AT(ike.ike))
+        return proposals_parse_ike(value.at, value.length, c->ike, &c->ike_count, p->problem);
+    return proposals_parse_esp(value.at, value.length, c->esp, &c->esp_count, p->problem);
 }
 
 static bool set_networks(struct policy_parser *p, struct ini_text value)
@@ -205,8 +196,7 @@ static bool start_section(struct policy_parser *p)
 {
     struct vpn_configuration *c = out_of(p);
     if (c->line != 0)
-        return report(p->problem, AT_LINE "there is a [vpn] section already in line %u; keep one.", p->line,
-                      c->line);
+        return report(p->problem, "there is a [vpn] section already in line %u; keep one.", c->line);
     c->line = p->line;
     if (!policy_name_is_good(p->name) || !ini_copy(p->name, c->name, VPN_NAME_MAX))
         return wrong(p, p->name, "no name for a VPN; write one like [vpn office]");
@@ -215,7 +205,7 @@ static bool start_section(struct policy_parser *p)
 
 static bool lacks(const struct policy_parser *p, const char *what)
 {
-    return report(p->problem, AT_LINE "[vpn %s] lacks %s; add it.", p->line, out_of(p)->name, what);
+    return report(p->problem, "[vpn %s] lacks %s; add it.", out_of(p)->name, what);
 }
 
 /* What no key can judge alone. */
@@ -224,19 +214,16 @@ static bool end_section(struct policy_parser *p)
     struct vpn_configuration *c = out_of(p);
     const struct vpn_secret_names *s = &c->secrets;
     bool certificate = s->certificate[0] || s->private_key[0] || s->authorities[0];
-    struct report cause = {""};
-    p->line = c->line;
     if (!certificate && !s->psk[0])
         return lacks(p, "\"psk\", or \"certificate\", \"private-key\" and \"authorities\"");
     if (certificate && s->psk[0])
-        return report(p->problem, AT_LINE "[vpn %s] gives a pre-shared key and certificates; keep one.",
-                      c->line, c->name);
+        return report(p->problem, "[vpn %s] gives a pre-shared key and certificates; keep one.", c->name);
     if (certificate && (!s->certificate[0] || !s->private_key[0] || !s->authorities[0]))
         return lacks(p, "one of \"certificate\", \"private-key\" and \"authorities\"");
     if (c->crl_required && !s->crl[0])
         return lacks(p, "the key \"crl\", which \"crl-required\" wants");
     return c->ike.remote_id.kind != 0 ||
-           identity_parse(c->gateway, strlen(c->gateway), &c->ike.remote_id, &cause) || at_line(p, &cause);
+           identity_parse(c->gateway, strlen(c->gateway), &c->ike.remote_id, p->problem);
 }
 
 static bool check_whole(struct policy_parser *p)
