@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interface to lwIP, and the one place that sends frames on the wire. */
+/* The interface to lwIP, and the one place that sends frames on the wire: what lwIP makes, IKE's UDP ports
+ * 500 and 4500 (RFC 3948), sealed packets. */
+#include "services/vpn/wire.h"
+#include "services/vpn/frame.h"
 #include "services/vpn/surroundings.h"
-#include "services/vpn/wire_parts.h"
 
 #include "lib/format.h"
 
@@ -14,15 +16,53 @@
 #include <lwip/nd6.h>
 #include <lwip/sys.h>
 #include <lwip/timeouts.h>
+#include <lwip/udp.h>
 #include <netif/ethernet.h>
 
 /* How long the next hop's MAC is used before lwIP is asked again, so that its ARP and neighbour caches stay
  * alive and a changed router is noticed. */
 #define NEXT_HOP_MS 1000
 
+#define MARKER_BYTES 4 /* of zero: not ESP (RFC 3948 section 2.2) */
+
 #define ICMPV6_ECHO_LAST 129 /* errors are 1 to 127, echoes 128 and 129 */
 
-struct wire wire;
+/* Our host; lwIP points into it. */
+static struct wire {
+    struct netif netif;
+    struct mac mac;
+    const struct wire_settings *settings;
+    const struct wire_callbacks *callbacks;
+    void *owner;
+    struct udp_pcb *ports[2]; /* 500 and 4500 */
+    ip_addr_t router6;        /* static; of IPv4 when there is none */
+    /* The Ethernet address to which sealed packets for one destination go, good until a time. */
+    struct mac next_hop;
+    struct ip_address next_hop_for;
+    uint64_t next_hop_until;
+    size_t learning; /* while wire_send_sealed asks lwIP: the frame's size */
+    bool learned;
+} wire;
+
+static ip_addr_t to_lwip(const struct ip_address *ip) /* version 0: the unspecified IPv4 address */
+{
+    ip_addr_t out = {.type = ip->version == 6 ? IPADDR_TYPE_V6 : IPADDR_TYPE_V4};
+    if (ip->version == 6)
+        memcpy(ip_2_ip6(&out)->addr, ip->bytes, 16);
+    else
+        memcpy(&ip_2_ip4(&out)->addr, ip->bytes, 4);
+    return out;
+}
+
+static struct ip_address from_lwip(const ip_addr_t *ip)
+{
+    struct ip_address out = {.version = IP_IS_V6(ip) ? 6 : 4};
+    if (IP_IS_V6(ip))
+        memcpy(out.bytes, ip_2_ip6(ip)->addr, 16);
+    else
+        memcpy(out.bytes, &ip_2_ip4(ip)->addr, 4);
+    return out;
+}
 
 /* ---- Sending ---- */
 
@@ -56,11 +96,10 @@ static err_t send_frame(struct netif *netif, struct pbuf *p)
 /* The way through lwIP: it finds the next hop, or queues the packet until it knows it. */
 static void send_by_lwip(const struct ip_address *destination, const uint8_t *packet, size_t size)
 {
-    ip_addr_t to;
+    ip_addr_t to = to_lwip(destination);
     struct pbuf *p = pbuf_alloc(PBUF_LINK, (u16_t)size, PBUF_RAM);
     if (!p)
         return;
-    wire_to_lwip(destination, &to);
     if (pbuf_take(p, packet, (u16_t)size) == ERR_OK) {
         if (IP_IS_V6(&to))
             (void)wire.netif.output_ip6(&wire.netif, p, ip_2_ip6(&to));
@@ -115,6 +154,67 @@ void wire_packet(const uint8_t *packet, size_t size)
     take_in(packet, size, ip_input);
 }
 
+/* ---- IKE's ports ---- */
+
+/* lwIP's udp_recv callback for both ports. */
+static void receive(void *context, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *from, u16_t port)
+{
+    static uint8_t message[IKE_MESSAGE_MAX + MARKER_BYTES]; /* the service's one thread fills and reads it */
+    static const uint8_t marker[MARKER_BYTES];
+    (void)context;
+    size_t size = p->tot_len, skip = pcb->local_port == IKE_NAT_PORT ? MARKER_BYTES : 0;
+    bool fits = size <= sizeof(message) && size > skip;
+    if (fits)
+        (void)pbuf_copy_partial(p, message, (u16_t)size, 0);
+    pbuf_free(p);
+    if (!fits || memcmp(message, marker, skip) != 0)
+        return;
+    struct ike_datagram datagram = {.data = message + skip, .size = size - skip};
+    datagram.local.ip = from_lwip(ip_current_dest_addr());
+    datagram.local.port = pcb->local_port;
+    datagram.remote.ip = from_lwip(from);
+    datagram.remote.port = port;
+    wire.callbacks->ike(wire.owner, &datagram);
+}
+
+static bool open_ports(void)
+{
+    static const uint16_t numbers[ARRAY_COUNT(wire.ports)] = {IKE_PORT, IKE_NAT_PORT};
+    for (unsigned i = 0; i < ARRAY_COUNT(numbers); i++) {
+        struct udp_pcb *pcb = wire.ports[i] = udp_new_ip_type(IPADDR_TYPE_ANY);
+        if (!pcb || udp_bind(pcb, IP_ANY_TYPE, numbers[i]) != ERR_OK)
+            return false;
+        udp_recv(pcb, receive, NULL);
+    }
+    return true;
+}
+
+static void close_ports(void)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(wire.ports); i++)
+        if (wire.ports[i])
+            udp_remove(wire.ports[i]);
+}
+
+void wire_send_ike(void *owner, const struct ike_datagram *datagram)
+{
+    (void)owner;
+    bool natted = datagram->local.port == IKE_NAT_PORT;
+    /* A NAT keepalive is one byte FFh without the marker (RFC 3948 section 2.3). */
+    size_t skip = natted && datagram->size > 1 ? MARKER_BYTES : 0;
+    if (datagram->size > UINT16_MAX - MARKER_BYTES || !netif_is_link_up(&wire.netif))
+        return;
+    struct pbuf *p = pbuf_alloc(PBUF_TRANSPORT, (u16_t)(skip + datagram->size), PBUF_RAM);
+    if (!p)
+        return;
+    memset(p->payload, 0, skip);
+    memcpy((uint8_t *)p->payload + skip, datagram->data, datagram->size);
+    ip_addr_t from = to_lwip(&datagram->local.ip), to = to_lwip(&datagram->remote.ip);
+    /* What cannot be sent now is sent again by IKE's own timer. */
+    (void)udp_sendto_if_src(wire.ports[natted], p, &to, datagram->remote.port, &wire.netif, &from);
+    pbuf_free(p);
+}
+
 /* ---- The interface ---- */
 
 const struct ip6_addr *wire_static_router6(struct netif *netif, const struct ip6_addr *destination)
@@ -138,9 +238,7 @@ static err_t set_up_interface(struct netif *netif)
 
 static void set_addresses4(const struct wire_family *s)
 {
-    ip_addr_t address, router;
-    wire_to_lwip(&s->address, &address);
-    wire_to_lwip(&s->router, &router);
+    ip_addr_t address = to_lwip(&s->address), router = to_lwip(&s->router);
     if (s->automatic) {
         (void)dhcp_start(&wire.netif);
     } else if (s->address.version == 4) {
@@ -155,9 +253,8 @@ static void set_addresses6(const struct wire_family *s)
         return;
     netif_create_ip6_linklocal_address(&wire.netif, 1);
     netif_set_ip6_autoconfig_enabled(&wire.netif, s->automatic);
-    ip_addr_t address;
-    wire_to_lwip(&s->address, &address);
-    wire_to_lwip(&s->router, &wire.router6);
+    ip_addr_t address = to_lwip(&s->address);
+    wire.router6 = to_lwip(&s->router);
     if (s->address.version == 6)
         (void)netif_add_ip6_address(&wire.netif, ip_2_ip6(&address), NULL);
 }
@@ -167,8 +264,7 @@ static void set_addresses6(const struct wire_family *s)
 static void set_dns(void)
 {
     for (unsigned i = 0; i < wire.settings->dns_count; i++) {
-        ip_addr_t server;
-        wire_to_lwip(&wire.settings->dns[i], &server);
+        ip_addr_t server = to_lwip(&wire.settings->dns[i]);
         dns_setserver((u8_t)i, &server);
     }
 }
@@ -186,7 +282,7 @@ bool wire_start(const struct wire_settings *s, const struct wire_callbacks *call
     netif_set_default(&wire.netif);
     netif_set_up(&wire.netif);
     set_dns();
-    if (!wire_open_ports())
+    if (!open_ports())
         return false;
     set_addresses4(&s->ipv4);
     set_addresses6(&s->ipv6);
@@ -195,7 +291,7 @@ bool wire_start(const struct wire_settings *s, const struct wire_callbacks *call
 
 void wire_stop(void)
 {
-    wire_close_ports();
+    close_ports();
     dhcp_release_and_stop(&wire.netif);
     dhcp_cleanup(&wire.netif);
     netif_remove(&wire.netif);
@@ -221,18 +317,17 @@ uint32_t wire_tick(void)
 
 void wire_address4(struct ip_address *out)
 {
-    wire_from_lwip(netif_ip_addr4(&wire.netif), out);
+    *out = from_lwip(netif_ip_addr4(&wire.netif));
     if (ip4_addr_isany(netif_ip4_addr(&wire.netif)))
         out->version = 0;
 }
 
 bool wire_local_for(const struct ip_address *remote, struct ip_address *local)
 {
-    ip_addr_t to;
+    ip_addr_t to = to_lwip(remote);
     const ip_addr_t *from;
     if (!netif_is_link_up(&wire.netif))
         return false;
-    wire_to_lwip(remote, &to);
     if (IP_IS_V6(&to)) {
         from = ip6_select_source_address(&wire.netif, ip_2_ip6(&to));
         if (!from || (ip6_addr_islinklocal(ip_2_ip6(from)) && !ip6_addr_islinklocal(ip_2_ip6(&to))))
@@ -244,8 +339,34 @@ bool wire_local_for(const struct ip_address *remote, struct ip_address *local)
              ip4_addr_isany(netif_ip4_gw(&wire.netif))))
             return false;
     }
-    wire_from_lwip(from, local);
+    *local = from_lwip(from);
     return true;
+}
+
+/* ---- Names ---- */
+
+static void found(const char *name, const ip_addr_t *address, void *context)
+{
+    struct ip_address result = {.version = 0};
+    (void)name;
+    (void)context;
+    if (address)
+        result = from_lwip(address);
+    wire.callbacks->resolved(wire.owner, &result);
+}
+
+bool wire_resolve(const char *name, uint8_t version)
+{
+    ip_addr_t address;
+    struct ip_address server = from_lwip(dns_getserver(0)), local;
+    if (ip_addr_isany(dns_getserver(0)) || !wire_local_for(&server, &local))
+        return false;
+    /* One version at a time: with two, lwIP answers with the remembered address of the other one. */
+    err_t error = dns_gethostbyname_addrtype(name, &address, found, NULL,
+                                             version == 6 ? LWIP_DNS_ADDRTYPE_IPV6 : LWIP_DNS_ADDRTYPE_IPV4);
+    if (error == ERR_OK)
+        found(name, &address, NULL);
+    return error == ERR_OK || error == ERR_INPROGRESS;
 }
 
 /* ---- What lwIP asks for: time, chance, and where a broken assertion goes ---- */

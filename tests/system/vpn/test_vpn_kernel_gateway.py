@@ -58,7 +58,7 @@ def start(kernel_lab, folder):
     def starter(**policy):
         service = Service(kernel_lab, folder=folder, **policy)
         services.append(service)
-        capture = Capture(kernel_lab.network, WIRE, folder / "wire.pcap")
+        capture = Capture(kernel_lab.network, WIRE, folder / "wire.pcap", busy=True)
         service.start()
         service.wait_up()
         service.wait_guest(4)

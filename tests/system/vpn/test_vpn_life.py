@@ -22,7 +22,7 @@ def begin(lab, gateway=None, **policy):
     if not gateway.process:
         gateway.start()
     service = Service(lab, **policy)
-    capture = Capture(lab.network, WIRE)
+    capture = Capture(lab.network, WIRE, busy=True)
     service.start()
     service.wait_up()
     service.wait_guest()

@@ -69,7 +69,7 @@ def test_traffic(lab):
     """iperf3 both ways, and the memory that it takes."""
     lab.gateway().start()
     service = Service(lab)
-    capture = Capture(lab.network, WIRE)
+    capture = Capture(lab.network, WIRE, busy=True)
     up_and_reachable(service)
     iperf = Iperf(lab)
     before = allocations(service)

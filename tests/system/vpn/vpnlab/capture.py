@@ -14,24 +14,26 @@ TCP, UDP, ESP, ICMP6 = 6, 17, 50, 58
 DHCP_PORTS, DHCP6_PORTS, DNS_PORT, IKE_PORTS = {67, 68}, {546, 547}, 53, {500, 4500}
 NEIGHBOUR_DISCOVERY = range(133, 138)
 READ_TIMEOUT = 1.2  # seconds after which libpcap hands on a buffer that is not full; what is younger at its end is lost
+READ_MOMENT = 0.3   # the same where it hands on each frame at once
 MULTICAST_LISTENER = {130, 131, 132, 143}
 
 
 class Capture:
     """tcpdump on an interface of "net"."""
 
-    def __init__(self, network, interface, name="wire.pcap"):
+    def __init__(self, network, interface, name="wire.pcap", busy=False):
+        """busy: gigabytes will come, so that frames are read by the buffer rather than each at once."""
         self.path = network.folder / name  # or an absolute path
-        self.network = network
+        self.network, self.rest = network, READ_TIMEOUT if busy else READ_MOMENT
         # -Z root: the folder may be one that only root may write to. The snap length keeps iperf3's gigabytes small: headers and enough of
         # each payload to find a marker.
-        self.process = network.start("net", "tcpdump", "-i", interface, "-Q", "in", "-s", "160", "-B", "32768", "-U", "-Z", "root", "-w",
-                                     self.path, log=f"{self.path}.log")
+        self.process = network.start("net", "tcpdump", "-i", interface, "-Q", "in", "-s", "160", "-B", "32768", "-U", "-Z", "root",
+                                     *([] if busy else ["--immediate-mode"]), "-w", self.path, log=f"{self.path}.log")
         wait_until(lambda: "listening on" in self.process.text(), PATIENCE, "tcpdump listening")
 
     def stop(self):
         if self.process.running():
-            time.sleep(READ_TIMEOUT)
+            time.sleep(self.rest)
             self.process.send(SIGINT)
             self.process.popen.wait(PATIENCE)
         text = self.process.text()
