@@ -53,13 +53,13 @@ static void replace_end(struct ip_packet *p, size_t address_at, size_t port_at, 
     uint8_t *upper = p->data + p->payload, *sum = upper + (udp ? UDP_CHECKSUM : TCP_CHECKSUM),
             unused[2] = {0};
     bool summed = !udp || ip_get16(sum) != 0;
+    sum = summed ? sum : unused;
     for (size_t i = 0; i < 4; i += 2) {
         uint8_t *word = p->data + address_at + i, copy[2] = {word[0], word[1]};
-        if (summed)
-            ip_replace16(copy, ip_get16(ip->bytes + i), false, sum);
+        ip_replace16(copy, ip_get16(ip->bytes + i), false, sum);
         ip_replace16(word, ip_get16(ip->bytes + i), false, p->data + IPV4_CHECKSUM);
     }
-    ip_replace16(upper + port_at, port, false, summed ? sum : unused);
+    ip_replace16(upper + port_at, port, false, sum);
     if (udp && summed && ip_get16(sum) == 0)
         ip_put16(sum, UINT16_MAX); /* 0 would mean "none" */
     uint8_t *hops = p->data + IPV4_TTL;
