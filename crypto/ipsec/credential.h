@@ -23,7 +23,8 @@ struct identity {
 /* "vpn.example.com", "user@example.com", an address, "CN=gw, O=Example" (a distinguished name), "keyid:hex".
  */
 bool identity_parse(const char *text, size_t length, struct identity *out, struct report *problem) must_check;
-void identity_format(const struct identity *id, char *out, size_t capacity);
+#define IDENTITY_TEXT_MAX 160 /* in a sentence, with its NUL; a longer one is cut off */
+void identity_format(const struct identity *id, char out[IDENTITY_TEXT_MAX]);
 
 struct bytes_view {
     const uint8_t *data;

@@ -4,13 +4,14 @@
 #define SHOJI_CRYPTO_IPSEC_IDENTITY_H
 
 #include "crypto/ipsec/credential.h"
-
-#define IDENTITY_TEXT_MAX 160 /* in a sentence, with its NUL; a longer one is cut off */
+#include <openssl/x509.h>
 
 /* Names without regard to case, distinguished names by RFC 5280 section 7.1, everything else byte by byte. */
 bool identity_equal(const struct identity *a, const struct identity *b);
 
-/* ASCII letters alone have cases. */
-bool text_equal_any_case(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size);
+/* A distinguished name in words, printable ASCII, cut off where the room ends. NULL: a malformed one. */
+void name_format(const X509_NAME *name, char out[IDENTITY_TEXT_MAX]);
+/* Is this what the identity says? Neither case, white space nor the kind of string counts. */
+bool name_is(const X509_NAME *name, const struct identity *id);
 
 #endif

@@ -5,8 +5,6 @@
 
 #include "crypto/ipsec/credential.h"
 
-#define PEM_OBJECT_MAX MIB(1) /* a CRL can be large */
-
 /* Called for each object; the bytes are wiped afterwards. False stops with the visitor's sentence. */
 typedef bool pem_visitor(void *context, struct bytes_view der, struct report *problem);
 

@@ -1,27 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A private key in software, over libcrypto. */
+/* Keys in software, over libcrypto: our private one, and the peer's public one. */
 #include "crypto/ipsec/pem.h"
 #include "crypto/ipsec/signature.h"
-#include <openssl/evp.h>
 #include <openssl/rsa.h>
 
 #define RSA_BITS_MIN 2048
-#define RSA_BITS_MAX 4096 /* what fits SIGNATURE_MAX */
+#define RSA_BITS_MAX (8 * RAW_SIGNATURE_MAX)
 #define EC_BITS_MIN  256
 #define EC_BITS_MAX  521
 
+/* Makes `md` ready for one signature; `begin`: libcrypto's, for making or checking it. */
+static bool prepare(EVP_MD_CTX *md, EVP_PKEY *key, const struct signature_scheme *scheme,
+                    __typeof__(EVP_DigestSignInit_ex) begin)
+{
+    static const char *const digests[] = {
+        [HASH_SHA2_256] = "SHA256", [HASH_SHA2_384] = "SHA384", [HASH_SHA2_512] = "SHA512"};
+    EVP_PKEY_CTX *options = NULL;
+    return md && begin(md, &options, digests[scheme->hash], NULL, NULL, key, NULL) == 1 &&
+           (!scheme->pss || (EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) > 0 &&
+                             EVP_PKEY_CTX_set_rsa_pss_saltlen(options, scheme->salt_bytes) > 0));
+}
+
 static bool sign(void *context, const struct signature_scheme *scheme, const uint8_t *octets, size_t size,
-                 uint8_t out[SIGNATURE_MAX], size_t *out_size)
+                 uint8_t out[RAW_SIGNATURE_MAX], size_t *out_size)
 {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
-    EVP_PKEY_CTX *options = NULL;
-    bool good = md && EVP_DigestSignInit_ex(md, &options, signature_digest(scheme->hash), NULL, NULL, context,
-                                            NULL) == 1;
-    if (good && scheme->pss)
-        good = EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) > 0 &&
-               EVP_PKEY_CTX_set_rsa_pss_saltlen(options, scheme->salt_bytes) > 0;
-    *out_size = SIGNATURE_MAX;
-    good = good && EVP_DigestSign(md, out, out_size, octets, size) == 1;
+    *out_size = RAW_SIGNATURE_MAX;
+    const bool good = prepare(md, context, scheme, EVP_DigestSignInit_ex) &&
+                      EVP_DigestSign(md, out, out_size, octets, size) == 1;
+    EVP_MD_CTX_free(md);
+    return good;
+}
+
+bool public_key_check(EVP_PKEY *key, const struct signature_scheme *scheme, struct bytes_view signature,
+                      struct bytes_view octets)
+{
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    const bool good = prepare(md, key, scheme, EVP_DigestVerifyInit_ex) &&
+                      EVP_DigestVerify(md, signature.data, signature.size, octets.data, octets.size) == 1;
     EVP_MD_CTX_free(md);
     return good;
 }

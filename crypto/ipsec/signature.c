@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AUTH data made and checked with public keys (RFC 7427 section 3, RFC 4754). */
 #include "crypto/ipsec/signature.h"
-#include "crypto/ipsec/signature_algorithm.h"
 #include "lib/reader.h"
 #include "lib/strings.h"
 #include <openssl/ecdsa.h>
-#include <openssl/evp.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
 
 /* The old methods of ECDSA: a curve and its hash (RFC 4754 section 3). */
 struct old_method {
@@ -23,11 +19,6 @@ static const struct old_method old_methods[] = {
 };
 #define HALF_MAX       66
 #define CURVE_NAME_MAX 32
-
-const char *signature_digest(enum signature_hash hash)
-{
-    return hash == HASH_SHA2_256 ? "SHA256" : hash == HASH_SHA2_384 ? "SHA384" : "SHA512";
-}
 
 static bool announced(uint32_t peer_hashes, enum signature_hash hash)
 {
@@ -52,16 +43,12 @@ static bool make_named(const struct private_key *key, struct bytes_view octets, 
 {
     struct signature_scheme scheme;
     const struct bytes_view algorithm = signature_algorithm_make(key, hash, &scheme);
-    uint8_t signature[SIGNATURE_MAX];
-    size_t size = 0;
-    if (!key->sign(key->context, &scheme, octets.data, octets.size, signature, &size) ||
-        1 + algorithm.size + size > SIGNATURE_MAX)
-        return false;
+    const size_t front = 1 + algorithm.size;
     out[0] = (uint8_t)algorithm.size;
     memcpy(out + 1, algorithm.data, algorithm.size);
-    memcpy(out + 1 + algorithm.size, signature, size);
-    *out_size = 1 + algorithm.size + size;
-    return true;
+    const bool good = key->sign(key->context, &scheme, octets.data, octets.size, out + front, out_size);
+    *out_size += front;
+    return good;
 }
 
 /* ECDSA's r and s side by side. */
@@ -69,7 +56,7 @@ static bool make_old(const struct private_key *key, struct bytes_view octets, co
                      uint8_t out[SIGNATURE_MAX], size_t *out_size)
 {
     const struct signature_scheme scheme = {.key = KEY_ECDSA, .hash = method->hash};
-    uint8_t der[SIGNATURE_MAX];
+    uint8_t der[RAW_SIGNATURE_MAX];
     const uint8_t *at = der;
     size_t size = 0;
     if (!key->sign(key->context, &scheme, octets.data, octets.size, der, &size))
@@ -107,21 +94,6 @@ bool signature_make(const struct private_key *key, struct bytes_view octets, uin
                   "the gateway does not speak RFC 7427, and our ECDSA key's curve has no older method");
 }
 
-static bool check(EVP_PKEY *key, const struct signature_scheme *scheme, struct bytes_view signature,
-                  struct bytes_view octets)
-{
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    EVP_PKEY_CTX *options = NULL;
-    bool good = md && EVP_DigestVerifyInit_ex(md, &options, signature_digest(scheme->hash), NULL, NULL, key,
-                                              NULL) == 1;
-    if (good && scheme->pss)
-        good = EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) > 0 &&
-               EVP_PKEY_CTX_set_rsa_pss_saltlen(options, scheme->salt_bytes) > 0;
-    good = good && EVP_DigestVerify(md, signature.data, signature.size, octets.data, octets.size) == 1;
-    EVP_MD_CTX_free(md);
-    return good;
-}
-
 static bool wrong_key(struct report *problem)
 {
     return report(problem, "the gateway's signature is of another kind than its certificate's key");
@@ -143,7 +115,7 @@ static bool verify_named(EVP_PKEY *key, struct bytes_view auth, struct bytes_vie
                                 : kind != EVP_PKEY_RSA && !(kind == EVP_PKEY_RSA_PSS && scheme.pss))
         return wrong_key(problem);
     const struct bytes_view signature = {auth.data + r.at, auth.size - r.at};
-    return check(key, &scheme, signature, octets) ||
+    return public_key_check(key, &scheme, signature, octets) ||
            report(problem, "the gateway's signature is wrong: it does not hold the key of its certificate");
 }
 
@@ -164,7 +136,7 @@ static bool verify_halves(EVP_PKEY *key, const struct old_method *method, struct
     BN_free(r);
     BN_free(s);
     ECDSA_SIG_free(parts);
-    return size > 0 && check(key, &scheme, (struct bytes_view){der, (size_t)size}, octets);
+    return size > 0 && public_key_check(key, &scheme, (struct bytes_view){der, (size_t)size}, octets);
 }
 
 static bool verify_old(EVP_PKEY *key, const struct old_method *method, struct bytes_view auth,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The AlgorithmIdentifiers of RFC 7427 appendix A. They are DER, so that they can be compared byte by byte
  * (section 3); of RSASSA-PSS both forms that RFC 4055 section 2.1 allows are known. */
-#include "crypto/ipsec/signature_algorithm.h"
+#include "crypto/ipsec/signature.h"
 #include "lib/strings.h"
 
 #define ALGORITHM_MAX 67

@@ -104,7 +104,7 @@ static void name_it(const uint8_t *data, size_t size)
         return;
     }
     require(id.size > 0 && id.size <= IDENTITY_MAX && identity_equal(&id, &id));
-    identity_format(&id, text, sizeof(text));
+    identity_format(&id, text);
     require_sentence(text);
 }
 

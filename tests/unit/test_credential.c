@@ -473,7 +473,7 @@ static void test_identities(void **state)
         const struct identity id = id_of(good[i].text);
         assert_int_equal(id.kind, good[i].kind);
         assert_int_equal(id.size, good[i].size);
-        identity_format(&id, text, sizeof(text));
+        identity_format(&id, text);
         assert_string_equal(text, good[i].back);
     }
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
@@ -485,11 +485,11 @@ static void test_identities(void **state)
     }
     /* From the wire: wrong sizes and bytes that no terminal should see. */
     char text[IDENTITY_TEXT_MAX];
-    identity_format(&(struct identity){ID_FQDN, 4, {'a', 27, '[', 0xff}}, text, sizeof(text));
+    identity_format(&(struct identity){ID_FQDN, 4, {'a', 27, '[', 0xff}}, text);
     assert_string_equal(text, "a?[?");
-    identity_format(&(struct identity){ID_IPV4, 5, {1}}, text, sizeof(text));
+    identity_format(&(struct identity){ID_IPV4, 5, {1}}, text);
     assert_string_equal(text, "(an identity of kind 1, 5 bytes)");
-    identity_format(&(struct identity){ID_DER_DN, 3, {0x30, 5, 1}}, text, sizeof(text));
+    identity_format(&(struct identity){ID_DER_DN, 3, {0x30, 5, 1}}, text);
     assert_string_equal(text, "(a malformed distinguished name)");
 }
 
