@@ -2,7 +2,9 @@
 /* IP addresses as text and bytes (RFC 4291 section 2.2, RFC 5952), and what traffic selectors match. */
 #include "crypto/ipsec/address.h"
 #include "lib/format.h"
+#include "lib/ini.h"
 #include "lib/strings.h"
+#include <openssl/x509v3.h>
 
 #define IPV4_BYTES 4
 #define IPV6_BYTES 16
@@ -21,99 +23,39 @@ bool ip_equal(const struct ip_address *a, const struct ip_address *b)
 
 /* ---- Text ---- */
 
-static int digit_of(char c)
+static bool parse_ipv4(struct ini_text text, struct ip_address *out)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* A number of at most digits_max digits, not above `max`, that ends at the text's end or at a character that
- * is no digit. Moves *at behind it. */
-static bool take_number(const char *text, size_t length, size_t *at, int base, unsigned digits_max,
-                        unsigned max, unsigned *out)
-{
-    unsigned value = 0, digits = 0;
-    for (; *at < length; ++*at, digits++) {
-        int digit = digit_of(text[*at]);
-        if (digit < 0 || digit >= base)
-            break;
-        if (digits == digits_max)
-            return false;
-        value = value * (unsigned)base + (unsigned)digit;
-    }
-    *out = value;
-    return digits > 0 && value <= max;
-}
-
-/* Four decimal numbers without leading zeroes: some programs read those as octal. */
-static bool parse_ipv4(const char *text, size_t length, uint8_t out[IPV4_BYTES])
-{
-    size_t at = 0;
+    char canonical[IP_TEXT_MAX];
+    struct ini_text rest = text;
+    uint64_t value;
+    out->version = 4;
     for (unsigned i = 0; i < IPV4_BYTES; i++) {
-        unsigned value;
-        if (i > 0 && (at >= length || text[at++] != '.'))
+        if (!ini_u64(ini_split(rest, '.', &rest), &value) || value > UINT8_MAX)
             return false;
-        size_t start = at;
-        if (!take_number(text, length, &at, 10, 3, 255, &value) || (text[start] == '0' && at > start + 1))
-            return false;
-        out[i] = (uint8_t)value;
+        out->bytes[i] = (uint8_t)value;
     }
-    return at == length;
+    ip_format(out, canonical); /* no leading zeroes: some programs read those as octal */
+    return ini_is(text, canonical);
 }
 
-/* Groups before the "::" are put in place, those after it are moved to the end when all are known. */
-static bool parse_ipv6(const char *text, size_t length, uint8_t out[IPV6_BYTES])
+static bool parse_ipv6(struct ini_text text, struct ip_address *out)
 {
-    size_t at = 0, used = 0, gap = IPV6_BYTES + 1; /* gap: where the "::" stands; none yet */
-    uint8_t bytes[IPV6_BYTES] = {0};
-    if (length >= 2 && text[0] == ':' && text[1] == ':')
-        at = 2, gap = 0;
-    while (at < length) {
-        size_t start = at;
-        unsigned value;
-        if (used == IPV6_BYTES)
-            return false;
-        if (used + IPV4_BYTES <= IPV6_BYTES && memchr(text + at, '.', length - at) &&
-            !memchr(text + at, ':', length - at)) {
-            if (!parse_ipv4(text + start, length - start, bytes + used))
-                return false;
-            used += IPV4_BYTES;
-            break;
-        }
-        if (!take_number(text, length, &at, 16, 4, 0xffff, &value))
-            return false;
-        bytes[used++] = (uint8_t)(value >> 8);
-        bytes[used++] = (uint8_t)value;
-        if (at == length)
-            break;
-        if (text[at++] != ':' || at == length)
-            return false;
-        if (text[at] == ':') {
-            if (gap <= IPV6_BYTES)
-                return false;
-            gap = used;
-            at++;
-        }
-    }
-    if (gap > IPV6_BYTES ? used != IPV6_BYTES : used > IPV6_BYTES - 2)
-        return false;
-    memset(out, 0, IPV6_BYTES);
-    size_t front = MIN(gap, used);
-    memcpy(out, bytes, front);
-    memcpy(out + IPV6_BYTES - (used - front), bytes + front, used - front);
-    return true;
+    char whole[IP_TEXT_MAX];
+    const bool copied = text.length >= 2 && ini_copy(text, whole, sizeof(whole)); /* ":" is no "::" */
+    ASN1_OCTET_STRING *bytes = copied ? a2i_IPADDRESS(whole) : NULL;
+    const bool good = bytes && ASN1_STRING_length(bytes) == IPV6_BYTES;
+    out->version = 6;
+    if (good)
+        memcpy(out->bytes, ASN1_STRING_get0_data(bytes), IPV6_BYTES);
+    ASN1_OCTET_STRING_free(bytes);
+    return good;
 }
 
 bool ip_parse(const char *text, size_t length, struct ip_address *out)
 {
+    const struct ini_text words = {text, length};
     struct ip_address ip = {0};
-    ip.version = memchr(text, ':', length) ? 6 : 4;
-    bool good = ip.version == 6 ? parse_ipv6(text, length, ip.bytes) : parse_ipv4(text, length, ip.bytes);
+    bool good = memchr(text, ':', length) ? parse_ipv6(words, &ip) : parse_ipv4(words, &ip);
     if (good)
         *out = ip;
     return good;
@@ -169,20 +111,25 @@ void ip_format(const struct ip_address *ip, char out[IP_TEXT_MAX])
 const struct selector_list everywhere4 = {
     .count = 1, .item = {{.last_port = PORT_MAX, .first = {4, {0}}, .last = {4, {255, 255, 255, 255}}}}};
 
+static bool any_port(const struct traffic_selector *s)
+{
+    return s->first_port == 0 && s->last_port == PORT_MAX;
+}
+
 static bool address_below(const struct ip_address *a, const struct ip_address *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) < 0;
 }
 
 /* The first and last address of the network that `bits` leading bits name. */
-static bool selector_of_prefix(const struct ip_address *ip, unsigned bits, struct traffic_selector *out)
+static bool selector_of_prefix(const struct ip_address *ip, uint64_t bits, struct traffic_selector *out)
 {
     unsigned bytes = ip_bytes(ip->version);
     if (bits > bytes * 8)
         return false;
     out->first = out->last = *ip;
     for (unsigned i = 0; i < bytes; i++) {
-        unsigned kept = bits > 8 * i ? MIN(bits - 8 * i, 8u) : 0;
+        uint64_t kept = bits > 8 * i ? MIN(bits - 8 * i, 8u) : 0;
         uint8_t host = (uint8_t)(0xff >> kept);
         if (ip->bytes[i] & host)
             return false; /* 10.0.0.1/8 is a slip of the pen: it names no network */
@@ -194,24 +141,17 @@ static bool selector_of_prefix(const struct ip_address *ip, unsigned bits, struc
 bool selector_parse(const char *text, size_t length, struct traffic_selector *out)
 {
     struct traffic_selector s = {.last_port = PORT_MAX};
-    const char *slash = memchr(text, '/', length), *dash = memchr(text, '-', length);
-    const char *cut = slash ? slash : dash;
-    size_t head = cut ? (size_t)(cut - text) : length;
-    if ((slash && dash) || !ip_parse(text, head, &s.first))
+    struct ini_text bits, last, first = ini_split((struct ini_text){text, length}, '/', &bits);
+    uint64_t prefix = 0;
+    first = ini_split(first, '-', &last);
+    if (!ip_parse(first.at, first.length, &s.first))
         return false;
-    s.last = s.first;
-    if (slash) {
-        size_t at = head + 1;
-        unsigned bits;
-        struct ip_address ip = s.first;
-        if (!take_number(text, length, &at, 10, 3, 128, &bits) || at != length ||
-            !selector_of_prefix(&ip, bits, &s))
-            return false;
-    } else if (dash) {
-        if (!ip_parse(dash + 1, length - head - 1, &s.last) || s.last.version != s.first.version ||
-            address_below(&s.last, &s.first))
-            return false;
-    }
+    struct ip_address ip = s.last = s.first;
+    if (bits.at && (last.at || !ini_u64(bits, &prefix) || !selector_of_prefix(&ip, prefix, &s)))
+        return false;
+    if (last.at && (!ip_parse(last.at, last.length, &s.last) || s.last.version != s.first.version ||
+                    address_below(&s.last, &s.first)))
+        return false;
     *out = s;
     return true;
 }
@@ -228,25 +168,18 @@ int selector_prefix(const struct traffic_selector *s)
 void selector_format(const struct traffic_selector *s, char out[SELECTOR_TEXT_MAX])
 {
     char first[IP_TEXT_MAX], last[IP_TEXT_MAX];
+    const int prefix = selector_prefix(s);
     ip_format(&s->first, first);
     ip_format(&s->last, last);
-    int prefix = selector_prefix(s);
     size_t used = format(out, SELECTOR_TEXT_MAX, "%s", first);
-    if (prefix >= 0 && !ip_equal(&s->first, &s->last))
-        used += format(out + used, SELECTOR_TEXT_MAX - used, "/%d", prefix);
-    else if (prefix < 0)
+    if (prefix < 0)
         used += format(out + used, SELECTOR_TEXT_MAX - used, "-%s", last);
-    if (s->protocol)
-        used += format(out + used, SELECTOR_TEXT_MAX - used, "[%u", s->protocol);
-    if (s->protocol && (s->first_port > 0 || s->last_port < PORT_MAX))
-        used += format(out + used, SELECTOR_TEXT_MAX - used, "/%u-%u", s->first_port, s->last_port);
-    if (s->protocol)
-        format(out + used, SELECTOR_TEXT_MAX - used, "]");
-}
-
-static bool any_port(const struct traffic_selector *s)
-{
-    return s->first_port == 0 && s->last_port == PORT_MAX;
+    else if (!ip_equal(&s->first, &s->last))
+        used += format(out + used, SELECTOR_TEXT_MAX - used, "/%d", prefix);
+    if (s->protocol && any_port(s))
+        format(out + used, SELECTOR_TEXT_MAX - used, "[%u]", s->protocol);
+    else if (s->protocol)
+        format(out + used, SELECTOR_TEXT_MAX - used, "[%u/%u-%u]", s->protocol, s->first_port, s->last_port);
 }
 
 static bool opaque_port(const struct traffic_selector *s)
@@ -254,53 +187,47 @@ static bool opaque_port(const struct traffic_selector *s)
     return s->first_port == PORT_MAX && s->last_port == 0;
 }
 
-static bool selector_matches(const struct traffic_selector *s, const struct ip_address *ip, uint8_t protocol,
-                             bool port_known, uint16_t port)
+/* Is it inside one of the list? */
+static bool is_inside(const struct traffic_selector *inner, const struct selector_list *list)
 {
-    if (s->first.version != ip->version || (s->protocol && s->protocol != protocol))
-        return false;
-    if (address_below(ip, &s->first) || address_below(&s->last, ip))
-        return false;
-    if (any_port(s))
-        return true;
-    return port_known ? port >= s->first_port && port <= s->last_port : opaque_port(s);
+    for (unsigned i = 0; i < list->count; i++) {
+        const struct traffic_selector *outer = &list->item[i];
+        if (inner->first.version != outer->first.version || address_below(&inner->first, &outer->first) ||
+            address_below(&outer->last, &inner->last))
+            continue;
+        if (outer->protocol && outer->protocol != inner->protocol)
+            continue;
+        bool opaque = opaque_port(outer) && opaque_port(inner);
+        bool ports = inner->first_port >= outer->first_port && inner->last_port <= outer->last_port;
+        if (any_port(outer) || opaque || (ports && !opaque_port(outer) && !opaque_port(inner)))
+            return true;
+    }
+    return false;
+}
+
+/* One end of a packet. */
+static struct traffic_selector end_of(const struct packet_flow *flow, const struct ip_address *ip,
+                                      uint16_t port)
+{
+    return (struct traffic_selector){.protocol = flow->protocol,
+                                     .first_port = flow->ports_known ? port : PORT_MAX,
+                                     .last_port = flow->ports_known ? port : 0,
+                                     .first = *ip,
+                                     .last = *ip};
 }
 
 bool selectors_match(const struct selector_list *from, const struct selector_list *to,
                      const struct packet_flow *flow)
 {
-    bool source = false, destination = false;
-    for (unsigned i = 0; i < from->count && !source; i++)
-        source = selector_matches(&from->item[i], &flow->source, flow->protocol, flow->ports_known,
-                                  flow->source_port);
-    for (unsigned i = 0; i < to->count && source && !destination; i++)
-        destination = selector_matches(&to->item[i], &flow->destination, flow->protocol, flow->ports_known,
-                                       flow->destination_port);
-    return source && destination;
-}
-
-static bool selector_within(const struct traffic_selector *inner, const struct traffic_selector *outer)
-{
-    if (inner->first.version != outer->first.version || address_below(&inner->first, &outer->first) ||
-        address_below(&outer->last, &inner->last))
-        return false;
-    if (outer->protocol && outer->protocol != inner->protocol)
-        return false;
-    if (any_port(outer))
-        return true;
-    if (opaque_port(outer) || opaque_port(inner))
-        return opaque_port(outer) && opaque_port(inner);
-    return inner->first_port >= outer->first_port && inner->last_port <= outer->last_port;
+    struct traffic_selector source = end_of(flow, &flow->source, flow->source_port);
+    struct traffic_selector destination = end_of(flow, &flow->destination, flow->destination_port);
+    return is_inside(&source, from) && is_inside(&destination, to);
 }
 
 bool selectors_within(const struct selector_list *inner, const struct selector_list *outer)
 {
-    for (unsigned i = 0; i < inner->count; i++) {
-        bool inside = false;
-        for (unsigned o = 0; o < outer->count && !inside; o++)
-            inside = selector_within(&inner->item[i], &outer->item[o]);
-        if (!inside)
-            return false;
-    }
-    return true;
+    bool within = true;
+    for (unsigned i = 0; i < inner->count; i++)
+        within = within && is_inside(&inner->item[i], outer);
+    return within;
 }
