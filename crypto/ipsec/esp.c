@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ESP packets in tunnel mode: header, padding, sequence numbers and the order of checks (RFC 4303). */
-#include "crypto/ipsec/esp_parts.h"
+#include "crypto/ipsec/esp.h"
 #include "lib/reader.h"
 #include "lib/strings.h"
 
@@ -43,34 +43,6 @@ void esp_destroy(struct esp_sa *sa)
     esp_transform_end(&sa->in);
     wipe(sa, sizeof(*sa));
     free(sa);
-}
-
-void esp_move(struct esp_sa *sa, const struct ip_endpoint *local, const struct ip_endpoint *remote,
-              bool udp_encapsulated)
-{
-    sa->parameters.outer_local = *local;
-    sa->parameters.outer_remote = *remote;
-    sa->parameters.udp_encapsulated = udp_encapsulated;
-}
-
-uint32_t esp_spi_in(const struct esp_sa *sa)
-{
-    return sa->parameters.spi_in;
-}
-
-const struct child_parameters *esp_parameters(const struct esp_sa *sa)
-{
-    return &sa->parameters;
-}
-
-void esp_counters(const struct esp_sa *sa, struct esp_counters *out)
-{
-    *out = sa->counters;
-}
-
-void esp_count_refused(struct esp_sa *sa)
-{
-    sa->counters.selector_refused++;
 }
 
 bool esp_rekey_due(const struct esp_sa *sa)
@@ -116,13 +88,6 @@ static void divide(const uint8_t *packet, size_t size, unsigned alignment, struc
     out->rest_size = at;
 }
 
-static void put_header(uint8_t *esp, uint32_t spi, uint32_t sequence)
-{
-    uint32_t words[2] = {__builtin_bswap32(spi), __builtin_bswap32(sequence)};
-    static_assert(sizeof(words) == ESP_HEADER_BYTES, "SPI and sequence number");
-    memcpy(esp, words, sizeof(words));
-}
-
 /* `packet` may be where its ciphertext will stand: out + ESP_HEADER_BYTES + the IV. Else the two must not
  * overlap. */
 size_t esp_seal(struct esp_sa *sa, const uint8_t *packet, size_t size, uint8_t *out, size_t capacity)
@@ -132,7 +97,7 @@ size_t esp_seal(struct esp_sa *sa, const uint8_t *packet, size_t size, uint8_t *
         return 0;
     divide(packet, size, sa->out.alignment, &plain);
     sa->sequence++; /* is used up even when libcrypto fails: an IV never comes twice */
-    put_header(out, sa->parameters.spi_out, (uint32_t)sa->sequence);
+    put_be64(out, (uint64_t)sa->parameters.spi_out << 32 | (uint32_t)sa->sequence);
     bool sealed = esp_transform_seal(&sa->out, &plain, out, sa->sequence);
     wipe(plain.rest, sizeof(plain.rest));
     if (!sealed)

@@ -5,8 +5,8 @@
 #define SHOJI_CRYPTO_IPSEC_ESP_H
 
 #include "crypto/ipsec/child.h"
-
-struct esp_sa; /* one CHILD SA, both directions */
+#include "crypto/ipsec/esp_transform.h"
+#include "crypto/ipsec/replay.h"
 
 /* Counters for the state report and for IKE's own limits. */
 struct esp_counters {
@@ -15,17 +15,26 @@ struct esp_counters {
     uint64_t last_in_ms; /* when the last authentic packet came (for dead peer detection) */
 };
 
+/* One CHILD SA, both directions. */
+struct esp_sa {
+    struct child_parameters parameters; /* without its keys: those are in the transforms */
+    struct esp_transform out, in;
+    uint64_t sequence; /* the last one sent */
+    struct replay replay;
+    struct esp_counters counters;
+    unsigned rank; /* the tunnel's: 0 does not send; of those that match a packet, the highest does */
+};
+
+/* The last numbers that can be sent, and from where on a new SA is asked for: a quarter of the space before
+ * the end, and with extended numbers when much has gone through one key, long before 2^64. */
+#define SEQUENCE_LAST      0xffffffffull
+#define SEQUENCE_REKEY     0xc0000000ull
+#define SEQUENCE_LAST_ESN  UINT64_MAX
+#define SEQUENCE_REKEY_ESN BIT(34)
+
 /* NULL when there is no memory or a cipher cannot be had. The parameters are copied. */
 struct esp_sa *esp_create(const struct child_parameters *parameters) must_check;
 void esp_destroy(struct esp_sa *sa); /* wipes */
-
-/* The peer or we have moved (MOBIKE, a NAT's new mapping). */
-void esp_move(struct esp_sa *sa, const struct ip_endpoint *local, const struct ip_endpoint *remote,
-              bool udp_encapsulated);
-
-uint32_t esp_spi_in(const struct esp_sa *sa);
-const struct child_parameters *esp_parameters(const struct esp_sa *sa); /* its keys are not for reading */
-void esp_counters(const struct esp_sa *sa, struct esp_counters *out);
 
 /* The sequence numbers are so far used up that a rekey must start now; that nothing can be sent any more. */
 bool esp_rekey_due(const struct esp_sa *sa);
@@ -46,10 +55,9 @@ enum esp_result { ESP_OK, ESP_DUMMY, ESP_BAD_ICV, ESP_REPLAYED, ESP_MALFORMED };
 
 /* Opens one ESP packet (from the SPI on) in place at the time `now` (milliseconds). On ESP_OK *inner and
  * *inner_size are the inner IP packet inside `packet`. The window moves only when the ICV holds (RFC 4303
- * section 3.4.3). The selectors are checked by the caller with the outer header's ECN at hand (tunnel.c),
- * which says so when it refuses the packet. */
+ * section 3.4.3). The selectors are checked and counted by the caller, with the outer header's ECN at hand.
+ */
 enum esp_result esp_open(struct esp_sa *sa, uint8_t *packet, size_t size, uint64_t now, uint8_t **inner,
                          size_t *inner_size) must_check;
-void esp_count_refused(struct esp_sa *sa);
 
 #endif

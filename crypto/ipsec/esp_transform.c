@@ -3,57 +3,28 @@
 #include "crypto/ipsec/esp_transform.h"
 #include "lib/strings.h"
 #include <openssl/core_names.h>
-
-/* Transform IDs (RFC 7296 section 3.3.2, RFC 7634) */
-#define ENCR_AES_CBC           12
-#define ENCR_AES_GCM_16        20
-#define ENCR_CHACHA20_POLY1305 28
+#include <openssl/evp.h>
 
 #define AEAD_NONCE_BYTES 12 /* salt and IV */
 #define AEAD_AAD_MAX     12
 #define AEAD_ALIGNMENT   4 /* of what ends in pad length and next header (RFC 4303 section 2.4) */
-#define HIGH_BYTES       4 /* of an extended sequence number */
 #define ICV_BYTES_MAX    64
-
-struct esp_method {
-    bool (*seal)(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp, uint64_t sequence);
-    bool (*open)(struct esp_transform *t, uint8_t *esp, size_t text, uint64_t sequence);
-};
-
-static void put_be32(uint8_t *to, uint32_t value)
-{
-    value = __builtin_bswap32(value);
-    memcpy(to, &value, sizeof(value));
-}
-
-static void put_be64(uint8_t *to, uint64_t value)
-{
-    value = __builtin_bswap64(value);
-    memcpy(to, &value, sizeof(value));
-}
 
 /* ---- AEAD ---- */
 
-/* SPI and sequence number; with ESN its high half stands between (RFC 4106 section 5). Returns the size. */
-static int aead_aad(const struct esp_transform *t, const uint8_t *esp, uint64_t sequence,
-                    uint8_t aad[AEAD_AAD_MAX])
-{
-    memcpy(aad, esp, ESP_HEADER_BYTES);
-    if (!t->esn)
-        return ESP_HEADER_BYTES;
-    put_be64(aad + 4, sequence);
-    return AEAD_AAD_MAX;
-}
-
-/* Nonce and AAD of this packet, in one of the two directions. */
+/* Nonce and AAD of this packet, in one of the two directions. The AAD is SPI and sequence number; with ESN
+ * its high half stands between (RFC 4106 section 5). */
 static bool aead_begin(struct esp_transform *t, const uint8_t *esp, uint64_t sequence)
 {
     uint8_t nonce[AEAD_NONCE_BYTES], aad[AEAD_AAD_MAX];
-    int aad_size = aead_aad(t, esp, sequence, aad), n;
+    int n;
     memcpy(nonce, t->salt, SALT_BYTES_MAX);
     memcpy(nonce + SALT_BYTES_MAX, esp + ESP_HEADER_BYTES, AEAD_NONCE_BYTES - SALT_BYTES_MAX);
+    memcpy(aad, esp, ESP_HEADER_BYTES);
+    if (t->esn)
+        put_be64(aad + 4, sequence);
     return EVP_CipherInit_ex(t->cipher, NULL, NULL, NULL, nonce, -1) == 1 &&
-           EVP_CipherUpdate(t->cipher, NULL, &n, aad, aad_size) == 1;
+           EVP_CipherUpdate(t->cipher, NULL, &n, aad, t->esn ? AEAD_AAD_MAX : ESP_HEADER_BYTES) == 1;
 }
 
 static bool encrypt_plain(struct esp_transform *t, const struct esp_plain *plain, uint8_t *out)
@@ -88,8 +59,6 @@ static bool aead_open(struct esp_transform *t, uint8_t *esp, size_t text_size, u
            EVP_DecryptFinal_ex(t->cipher, text + text_size, &n) == 1;
 }
 
-static const struct esp_method aead_method = {.seal = aead_seal, .open = aead_open};
-
 /* ---- AES-CBC with HMAC ---- */
 
 /* Over everything from the SPI to the text's end, then the high half of the sequence number, which is not
@@ -97,11 +66,11 @@ static const struct esp_method aead_method = {.seal = aead_seal, .open = aead_op
 static bool hmac_icv(struct esp_transform *t, const uint8_t *esp, size_t size, uint64_t sequence,
                      uint8_t out[ICV_BYTES_MAX])
 {
-    uint8_t high[HIGH_BYTES];
+    uint8_t number[8]; /* its first half is sent nowhere */
     size_t n;
-    put_be32(high, (uint32_t)(sequence >> 32));
+    put_be64(number, sequence);
     return EVP_MAC_init(t->mac, NULL, 0, NULL) == 1 && EVP_MAC_update(t->mac, esp, size) == 1 &&
-           (!t->esn || EVP_MAC_update(t->mac, high, sizeof(high)) == 1) &&
+           (!t->esn || EVP_MAC_update(t->mac, number, 4) == 1) &&
            EVP_MAC_final(t->mac, out, &n, ICV_BYTES_MAX) == 1 && n >= t->icv_bytes;
 }
 
@@ -136,36 +105,7 @@ static bool cbc_open(struct esp_transform *t, uint8_t *esp, size_t text_size, ui
            EVP_DecryptUpdate(t->cipher, text, &n, text, (int)text_size) == 1;
 }
 
-static const struct esp_method cbc_method = {.seal = cbc_seal, .open = cbc_open};
-
 /* ---- Both ---- */
-
-static const struct {
-    uint16_t id, key_bits;
-    const EVP_CIPHER *(*evp)(void);
-    const struct esp_method *method;
-} ciphers[] = {
-    {ENCR_AES_GCM_16, 128, EVP_aes_128_gcm, &aead_method},
-    {ENCR_AES_GCM_16, 256, EVP_aes_256_gcm, &aead_method},
-    {ENCR_CHACHA20_POLY1305, 0, EVP_chacha20_poly1305, &aead_method},
-    {ENCR_AES_CBC, 128, EVP_aes_128_cbc, &cbc_method},
-    {ENCR_AES_CBC, 256, EVP_aes_256_cbc, &cbc_method},
-};
-
-static bool set_cipher_key(struct esp_transform *t, const struct cipher *cipher, const uint8_t *key,
-                           enum esp_direction direction)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(ciphers); i++) {
-        if (ciphers[i].id != cipher->id || ciphers[i].key_bits != cipher->key_bits)
-            continue;
-        t->method = ciphers[i].method;
-        t->cipher = EVP_CIPHER_CTX_new();
-        return t->cipher &&
-               EVP_CipherInit_ex(t->cipher, ciphers[i].evp(), NULL, key, NULL, direction == ESP_OUT) == 1 &&
-               (cipher->icv_bytes > 0 || EVP_CIPHER_CTX_set_padding(t->cipher, 0) == 1);
-    }
-    return false;
-}
 
 static bool set_integrity_key(struct esp_transform *t, const struct integrity *integrity, const uint8_t *key)
 {
@@ -193,8 +133,11 @@ bool esp_transform_init(struct esp_transform *t, const struct child_parameters *
     t->alignment = aead ? AEAD_ALIGNMENT : cipher->block_bytes;
     if (aead)
         memcpy(t->salt, keys->cipher + cipher->key_bytes, SALT_BYTES_MAX);
-    if (set_cipher_key(t, cipher, keys->cipher, direction) &&
-        (aead || set_integrity_key(t, child->integrity, keys->integrity)))
+    t->cipher = EVP_CIPHER_CTX_new();
+    if (t->cipher &&
+        EVP_CipherInit_ex(t->cipher, cipher_evp(cipher), NULL, keys->cipher, NULL, direction == ESP_OUT) &&
+        (aead || (EVP_CIPHER_CTX_set_padding(t->cipher, 0) && /* would cost an AEAD time with each packet */
+                  set_integrity_key(t, child->integrity, keys->integrity))))
         return true;
     esp_transform_end(t);
     return false;
@@ -210,10 +153,10 @@ void esp_transform_end(struct esp_transform *t)
 bool esp_transform_seal(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp,
                         uint64_t sequence)
 {
-    return t->method->seal(t, plain, esp, sequence);
+    return t->mac ? cbc_seal(t, plain, esp, sequence) : aead_seal(t, plain, esp, sequence);
 }
 
 bool esp_transform_open(struct esp_transform *t, uint8_t *esp, size_t text, uint64_t sequence)
 {
-    return t->method->open(t, esp, text, sequence);
+    return t->mac ? cbc_open(t, esp, text, sequence) : aead_open(t, esp, text, sequence);
 }

@@ -5,19 +5,16 @@
 #define SHOJI_CRYPTO_IPSEC_ESP_TRANSFORM_H
 
 #include "crypto/ipsec/child.h"
-#include <openssl/evp.h>
+#include "lib/strings.h"
 
 #define ESP_HEADER_BYTES 8 /* SPI and the low half of the sequence number */
 #define ESP_BLOCK_MAX    16
 #define SALT_BYTES_MAX   4
 
-struct esp_method;
-
 /* Holds expanded keys: wiped by esp_transform_end. */
 struct esp_transform {
-    const struct esp_method *method;
-    EVP_CIPHER_CTX *cipher;
-    EVP_MAC_CTX *mac; /* NULL with an AEAD */
+    struct evp_cipher_ctx_st *cipher; /* libcrypto's EVP_CIPHER_CTX and EVP_MAC_CTX */
+    struct evp_mac_ctx_st *mac;       /* NULL with an AEAD */
     uint8_t salt[SALT_BYTES_MAX];
     uint8_t iv_bytes, icv_bytes;
     uint8_t alignment; /* of the ciphertext */
@@ -32,6 +29,12 @@ struct esp_plain {
     uint8_t rest[3 * ESP_BLOCK_MAX];
     size_t rest_size;
 };
+
+static inline void put_be64(uint8_t *to, uint64_t value)
+{
+    value = __builtin_bswap64(value);
+    memcpy(to, &value, sizeof(value));
+}
 
 enum esp_direction { ESP_OUT, ESP_IN };
 

@@ -7,8 +7,6 @@
 #define TCP_FLAGS        13
 #define TCP_SYN          0x02
 #define TCP_CHECKSUM     16
-#define OPTION_END       0
-#define OPTION_NOP       1
 #define OPTION_MSS       2
 #define OPTION_MSS_BYTES 4
 #define MSS_MIN          536 /* RFC 9293 section 3.7.1: nothing below the default makes sense */
@@ -18,11 +16,7 @@ bool ip_ecn_decapsulate(struct ip_packet *inner, uint8_t outer_traffic_class)
     uint8_t outer = outer_traffic_class & ECN_MASK, ecn = inner->traffic_class & ECN_MASK, *h = inner->data;
     if (outer == ECN_CE && ecn == 0)
         return false;
-    uint8_t mark = ecn;
-    if (outer == ECN_CE)
-        mark = ECN_CE;
-    else if (outer == ECN_ECT1 && ecn == ECN_ECT0)
-        mark = ECN_ECT1;
+    uint8_t mark = outer == ECN_CE || (outer == ECN_ECT1 && ecn == ECN_ECT0) ? outer : ecn;
     if (mark == ecn)
         return true;
     inner->traffic_class = (uint8_t)((inner->traffic_class & ~ECN_MASK) | mark);
@@ -36,19 +30,10 @@ bool ip_ecn_decapsulate(struct ip_packet *inner, uint8_t outer_traffic_class)
 /* The place of the MSS option's value in a TCP header of `size` bytes, 0 when there is none. */
 static size_t find_mss(const uint8_t *tcp, size_t size)
 {
-    for (size_t at = TCP_HEADER_BYTES; at < size;) {
-        if (tcp[at] == OPTION_END)
-            return 0;
-        if (tcp[at] == OPTION_NOP) {
-            at++;
-            continue;
-        }
-        if (size - at < 2 || tcp[at + 1] < 2 || tcp[at + 1] > size - at)
-            return 0;
-        if (tcp[at] == OPTION_MSS)
-            return tcp[at + 1] == OPTION_MSS_BYTES ? at + 2 : 0;
-        at += tcp[at + 1];
-    }
+    size_t length;
+    for (size_t at = TCP_HEADER_BYTES; (length = ip_option_bytes(tcp, at, size)) > 0; at += length)
+        if (tcp[at] == OPTION_MSS && length == OPTION_MSS_BYTES)
+            return at + 2;
     return 0;
 }
 

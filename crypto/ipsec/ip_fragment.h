@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cutting an IP packet into fragments (RFC 791 section 3.2, RFC 8200 section 4.5). */
+/* IP fragments (RFC 791 section 3.2, RFC 8200 section 4.5): a packet cut into them, and outer ones put
+ * together within bounds: few datagrams at a time, none larger than a message of IKE and a little, none
+ * waited for long, and none whose pieces contradict each other (RFC 5722). */
 #ifndef SHOJI_CRYPTO_IPSEC_IP_FRAGMENT_H
 #define SHOJI_CRYPTO_IPSEC_IP_FRAGMENT_H
 
@@ -15,5 +17,38 @@ struct ip_cut {
 /* Gives each fragment to `each`, in order. False when the MTU has no room for headers and data. */
 bool ip_fragment(const struct ip_cut *cut, void (*each)(void *context, uint8_t *fragment, size_t size),
                  void *context) must_check;
+
+/* ---- Putting together ---- */
+
+#define REASSEMBLY_SLOTS      4
+#define REASSEMBLY_DATA_MAX   KIB(17)
+#define REASSEMBLY_TIMEOUT_MS 15000
+#define REASSEMBLY_ROOM       128 /* for the link's and the IP header */
+
+/* One datagram. The data stands behind the room for headers. */
+struct reassembly_slot {
+    bool used, hopeless; /* hopeless: pieces contradicted each other, the rest of it is dropped too */
+    uint64_t since;      /* milliseconds */
+    struct ip_address source, destination;
+    uint32_t id;
+    uint8_t protocol;
+    bool congested;                  /* a fragment bore CE (RFC 3168 section 5.3) */
+    size_t total, received, highest; /* bytes; total 0: the last fragment has not come */
+    uint8_t header[IPV4_HEADER_MAX]; /* of the first fragment */
+    size_t header_size;              /* 0: has not come */
+    uint8_t units[REASSEMBLY_DATA_MAX / IP_FRAGMENT_UNIT / 8]; /* a bit for each 8 bytes that are there */
+    uint8_t packet[REASSEMBLY_ROOM + REASSEMBLY_DATA_MAX];
+};
+
+struct reassembly {
+    struct reassembly_slot slot[REASSEMBLY_SLOTS];
+};
+
+enum reassembly_result { REASSEMBLY_WAITS, REASSEMBLY_WHOLE, REASSEMBLY_DROPPED };
+
+/* Takes one fragment. Whole: *packet and *size are the datagram, which lies in the slot until the next call,
+ * with room for a link header in front of it. */
+enum reassembly_result reassembly_take(struct reassembly *r, const struct ip_packet *fragment, uint64_t now,
+                                       uint8_t **packet, size_t *size) must_check;
 
 #endif

@@ -137,6 +137,16 @@ size_t ip_write_header(uint8_t *packet, const struct ip_header *header, size_t p
     return bytes;
 }
 
+size_t ip_option_bytes(const uint8_t *header, size_t at, size_t size)
+{
+    if (at >= size || header[at] == IP_OPTION_END)
+        return 0;
+    if (header[at] == IP_OPTION_NOP)
+        return 1;
+    size_t length = size - at < 2 ? 0 : header[at + 1];
+    return length < 2 || length > size - at ? 0 : length;
+}
+
 void ip_read_addresses(const uint8_t *header, struct ip_address *source, struct ip_address *destination)
 {
     uint8_t version = header[0] >> 4;

@@ -91,6 +91,12 @@ void ip_set_header_checksum(uint8_t *ipv4);
  * of what is summed. */
 void ip_replace16(uint8_t *word, uint16_t value, bool odd, uint8_t *checksum);
 
+/* IPv4's options and TCP's have one form (RFC 791, RFC 9293). */
+#define IP_OPTION_END 0
+#define IP_OPTION_NOP 1
+/* The size of the option at `at` of a header of `size` bytes; 0: there is none, or it is malformed. */
+size_t ip_option_bytes(const uint8_t *header, size_t at, size_t size);
+
 /* A header without options or extension headers. Both addresses are of one version, which decides. */
 struct ip_header {
     const struct ip_address *source, *destination;

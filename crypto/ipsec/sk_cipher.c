@@ -7,16 +7,6 @@
 
 #define AEAD_NONCE_BYTES 12
 
-static const EVP_CIPHER *evp_of(const struct cipher *cipher)
-{
-    bool long_key = cipher->key_bytes == 32;
-    if (cipher->icv_bytes == 0)
-        return long_key ? EVP_aes_256_cbc() : EVP_aes_128_cbc();
-    if (cipher->key_bits == 0)
-        return EVP_chacha20_poly1305();
-    return long_key ? EVP_aes_256_gcm() : EVP_aes_128_gcm();
-}
-
 static bool aead(const struct sk_keys *keys, uint8_t *message, size_t front, size_t text, bool seal)
 {
     const struct cipher *cipher = keys->cipher;
@@ -26,7 +16,8 @@ static bool aead(const struct sk_keys *keys, uint8_t *message, size_t front, siz
     int done = 0, icv = cipher->icv_bytes;
     uint8_t rest[1];
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
-    bool good = context && EVP_CipherInit_ex(context, evp_of(cipher), NULL, keys->cipher_key, nonce, seal) &&
+    bool good = context &&
+                EVP_CipherInit_ex(context, cipher_evp(cipher), NULL, keys->cipher_key, nonce, seal) &&
                 (seal || EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, icv, data + text) > 0) &&
                 EVP_CipherUpdate(context, NULL, &done, message, (int)front) &&
                 EVP_CipherUpdate(context, data, &done, data, (int)text) && done == (int)text &&
@@ -42,7 +33,7 @@ static bool cbc(const struct sk_keys *keys, uint8_t *iv, size_t text, bool seal)
     int done = 0;
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     bool good = context &&
-                EVP_CipherInit_ex(context, evp_of(keys->cipher), NULL, keys->cipher_key, iv, seal) &&
+                EVP_CipherInit_ex(context, cipher_evp(keys->cipher), NULL, keys->cipher_key, iv, seal) &&
                 EVP_CIPHER_CTX_set_padding(context, 0) &&
                 EVP_CipherUpdate(context, data, &done, data, (int)text) && done == (int)text;
     EVP_CIPHER_CTX_free(context);

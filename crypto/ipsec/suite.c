@@ -2,6 +2,7 @@
 /* The tables of algorithms, and how they are found by number and by name. */
 #include "crypto/ipsec/suite.h"
 #include "lib/strings.h"
+#include <openssl/evp.h>
 
 /* IANA numbers of "IKEv2 Parameters": transform types 1 to 4. */
 static const struct cipher ciphers[] = {
@@ -43,6 +44,16 @@ const struct cipher *cipher_named(const char *name, size_t length)
         if (is_named(ciphers[i].name, name, length))
             return &ciphers[i];
     return NULL;
+}
+
+const EVP_CIPHER *cipher_evp(const struct cipher *cipher)
+{
+    bool long_key = cipher->key_bytes == 32;
+    if (cipher->icv_bytes == 0)
+        return long_key ? EVP_aes_256_cbc() : EVP_aes_128_cbc();
+    if (cipher->key_bits == 0)
+        return EVP_chacha20_poly1305();
+    return long_key ? EVP_aes_256_gcm() : EVP_aes_128_gcm();
 }
 
 #define FINDERS(kind, table)                                                                                 \

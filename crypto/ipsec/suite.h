@@ -53,6 +53,9 @@ const struct integrity *integrity_find(uint16_t id);
 const struct prf *prf_find(uint16_t id);
 const struct ke_group *ke_group_find(uint16_t id);
 
+/* libcrypto's EVP_CIPHER, for IKE and ESP. */
+const struct evp_cipher_st *cipher_evp(const struct cipher *cipher);
+
 /* What the policy names. "aes256gcm16-x25519" style words are parsed by proposal.c. */
 const struct cipher *cipher_named(const char *name, size_t length);
 const struct integrity *integrity_named(const char *name, size_t length);

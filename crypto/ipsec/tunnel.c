@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tunnel's SA table and its life. */
-#include "crypto/ipsec/tunnel.h"
 #include "crypto/ipsec/tunnel_parts.h"
 #include "lib/strings.h"
 
@@ -28,7 +27,7 @@ void tunnel_destroy(struct tunnel *tunnel)
     if (!tunnel)
         return;
     for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++)
-        esp_destroy(tunnel->entries[i].sa);
+        esp_destroy(tunnel->sas[i]);
     wipe(tunnel, sizeof(*tunnel));
     free(tunnel);
 }
@@ -41,22 +40,22 @@ void tunnel_set_gateway(struct tunnel *tunnel, const struct ip_address *ipv4, co
 
 /* ---- The table ---- */
 
-struct tunnel_entry *tunnel_find(struct tunnel *t, uint32_t spi_in)
+struct esp_sa *tunnel_find(const struct tunnel *tunnel, uint32_t spi_in)
 {
     for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++)
-        if (t->entries[i].sa && esp_spi_in(t->entries[i].sa) == spi_in)
-            return &t->entries[i];
+        if (tunnel->sas[i] && tunnel->sas[i]->parameters.spi_in == spi_in)
+            return tunnel->sas[i];
     return NULL;
 }
 
 /* The SA that was last told to send, NULL when none was. */
 static const struct esp_sa *newest(const struct tunnel *t)
 {
-    const struct tunnel_entry *best = NULL;
+    const struct esp_sa *best = NULL;
     for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++)
-        if (t->entries[i].sa && t->entries[i].rank > (best ? best->rank : 0))
-            best = &t->entries[i];
-    return best ? best->sa : NULL;
+        if (t->sas[i] && t->sas[i]->rank > (best ? best->rank : 0))
+            best = t->sas[i];
+    return best;
 }
 
 static bool endpoints_agree(const struct ip_endpoint *local, const struct ip_endpoint *remote)
@@ -66,74 +65,58 @@ static bool endpoints_agree(const struct ip_endpoint *local, const struct ip_end
 
 bool tunnel_add(struct tunnel *tunnel, const struct child_parameters *child, uint32_t replaces)
 {
-    if (tunnel_find(tunnel, child->spi_in) || !endpoints_agree(&child->outer_local, &child->outer_remote))
-        return false;
     const struct esp_sa *before = newest(tunnel);
-    if (!before || !ip_equal(&esp_parameters(before)->outer_remote.ip, &child->outer_remote.ip))
+    unsigned i = 0;
+    while (i < TUNNEL_SAS_MAX && tunnel->sas[i])
+        i++;
+    if (i == TUNNEL_SAS_MAX || tunnel_find(tunnel, child->spi_in) ||
+        !endpoints_agree(&child->outer_local, &child->outer_remote) || !(tunnel->sas[i] = esp_create(child)))
+        return false;
+    if (!before || !ip_equal(&before->parameters.outer_remote.ip, &child->outer_remote.ip))
         tunnel->path = (struct path_mtu){0}; /* to another gateway */
-    for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++) {
-        struct tunnel_entry *entry = &tunnel->entries[i];
-        if (entry->sa)
-            continue;
-        entry->sa = esp_create(child);
-        entry->rank = replaces == 0 ? ++tunnel->last_rank : 0;
-        tunnel->next_id ^= child->spi_out; /* a start that is not the same in each run */
-        return entry->sa != NULL;
-    }
-    return false;
+    tunnel->sa_count++;
+    tunnel->sas[i]->rank = replaces == 0 ? ++tunnel->last_rank : 0;
+    tunnel->next_id ^= child->spi_out; /* a start that is not the same in each run */
+    return true;
 }
 
 void tunnel_use(struct tunnel *tunnel, uint32_t spi_in)
 {
-    struct tunnel_entry *entry = tunnel_find(tunnel, spi_in);
-    if (entry)
-        entry->rank = ++tunnel->last_rank;
+    struct esp_sa *sa = tunnel_find(tunnel, spi_in);
+    if (sa)
+        sa->rank = ++tunnel->last_rank;
 }
 
 void tunnel_remove(struct tunnel *tunnel, uint32_t spi_in)
 {
-    struct tunnel_entry *entry = tunnel_find(tunnel, spi_in);
-    if (!entry)
-        return;
-    esp_destroy(entry->sa);
-    *entry = (struct tunnel_entry){0};
+    struct esp_sa *sa = tunnel_find(tunnel, spi_in);
+    for (unsigned i = 0; sa && i < TUNNEL_SAS_MAX; i++)
+        if (tunnel->sas[i] == sa)
+            tunnel->sas[i] = NULL;
+    tunnel->sa_count -= sa != NULL;
+    esp_destroy(sa);
 }
 
 void tunnel_move(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoint *local,
                  const struct ip_endpoint *remote, bool udp_encapsulated)
 {
-    struct tunnel_entry *entry = tunnel_find(tunnel, spi_in);
-    if (!entry || !endpoints_agree(local, remote))
+    struct esp_sa *sa = tunnel_find(tunnel, spi_in);
+    if (!sa || !endpoints_agree(local, remote))
         return;
-    esp_move(entry->sa, local, remote, udp_encapsulated);
+    sa->parameters.outer_local = *local;
+    sa->parameters.outer_remote = *remote;
+    sa->parameters.udp_encapsulated = udp_encapsulated;
     tunnel->path = (struct path_mtu){0}; /* it is another path */
-}
-
-bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out)
-{
-    const struct tunnel_entry *entry = tunnel_find(tunnel, spi_in);
-    if (entry)
-        esp_counters(entry->sa, out);
-    return entry != NULL;
-}
-
-bool tunnel_rekey_due(struct tunnel *tunnel, uint32_t spi_in)
-{
-    const struct tunnel_entry *entry = tunnel_find(tunnel, spi_in);
-    return entry && esp_rekey_due(entry->sa);
 }
 
 const struct esp_sa *tunnel_sa(const struct tunnel *tunnel, unsigned index)
 {
-    for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++)
-        if (tunnel->entries[i].sa && index-- == 0)
-            return tunnel->entries[i].sa;
-    return NULL;
+    return index < TUNNEL_SAS_MAX ? tunnel->sas[index] : NULL;
 }
 
-void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out)
+const struct tunnel_counters *tunnel_counters(const struct tunnel *tunnel)
 {
-    *out = tunnel->counters;
+    return &tunnel->counters;
 }
 
 bool tunnel_is_up(const struct tunnel *tunnel)
@@ -144,10 +127,33 @@ bool tunnel_is_up(const struct tunnel *tunnel)
 
 /* ---- Sizes ---- */
 
+size_t tunnel_path(const struct tunnel *t, uint64_t now)
+{
+    size_t link = t->settings.wire_mtu;
+    return t->path.mtu > 0 && now < t->path.until ? MIN(t->path.mtu, link) : link;
+}
+
+void tunnel_path_lower(struct tunnel *t, size_t least, size_t quoted, size_t told, uint64_t now)
+{
+    static const size_t plateaus[] = {1492, 1400, 1280, 1006, IPV4_MTU_MIN}; /* after RFC 1191 section 7 */
+    if (told >= quoted)
+        return; /* it would have fitted */
+    for (size_t i = 0; told == 0 && i < ARRAY_COUNT(plateaus); i++)
+        if (plateaus[i] < quoted)
+            told = plateaus[i];
+    if (MAX(told, least) < tunnel_path(t, now)) /* else an older one that says less */
+        t->path = (struct path_mtu){MAX(told, least), now + PATH_MTU_LIFETIME_MS};
+}
+
+size_t tunnel_outer_size(const struct esp_sa *sa)
+{
+    return ip_header_bytes(sa->parameters.outer_remote.ip.version) +
+           (sa->parameters.udp_encapsulated ? UDP_HEADER_BYTES : 0);
+}
+
 size_t tunnel_fits(const struct tunnel *t, const struct esp_sa *sa, uint64_t now)
 {
-    size_t path = path_mtu_now(&t->path, t->settings.wire_mtu, now);
-    size_t fits = esp_inner_fits(sa, path - outer_size(esp_parameters(sa)));
+    size_t fits = esp_inner_fits(sa, tunnel_path(t, now) - tunnel_outer_size(sa));
     return MIN(fits, (size_t)t->settings.guest_mtu);
 }
 

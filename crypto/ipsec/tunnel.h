@@ -5,7 +5,6 @@
 #ifndef SHOJI_CRYPTO_IPSEC_TUNNEL_H
 #define SHOJI_CRYPTO_IPSEC_TUNNEL_H
 
-#include "crypto/ipsec/child.h"
 #include "crypto/ipsec/esp.h"
 
 /* So many bytes in front of every packet that the tunnel gives to a callback belong to the callee, for the
@@ -58,14 +57,15 @@ void tunnel_use(struct tunnel *tunnel, uint32_t spi_in);
 void tunnel_remove(struct tunnel *tunnel, uint32_t spi_in);
 void tunnel_move(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoint *local,
                  const struct ip_endpoint *remote, bool udp_encapsulated);
-bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out);
-bool tunnel_rekey_due(struct tunnel *tunnel, uint32_t spi_in);
+/* By the SPI that the peer sends to; NULL: there is none. */
+struct esp_sa *tunnel_find(const struct tunnel *tunnel, uint32_t spi_in);
 
 /* Is there an SA that can send? */
 bool tunnel_is_up(const struct tunnel *tunnel);
-/* The SAs for the state report, by index; NULL past the last. */
+/* For the state report: the SAs by index, below TUNNEL_SAS_MAX (NULL: that place is free), and the counters.
+ */
 const struct esp_sa *tunnel_sa(const struct tunnel *tunnel, unsigned index);
-void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out);
+const struct tunnel_counters *tunnel_counters(const struct tunnel *tunnel);
 
 /* The largest inner packet that goes to the gateway in one piece: for the DHCP and RA MTU. For IPv6 never
  * below 1280 (outer fragments carry the rest, RFC 2473 section 7.1). version 4 or 6. 0 without an SA. */

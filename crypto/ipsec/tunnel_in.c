@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the wire through the tunnel to the guest (RFC 4301 section 5.2). What is not ESP is left to others. */
-#include "crypto/ipsec/tunnel.h"
 #include "crypto/ipsec/tunnel_parts.h"
 
 #define SPI_BYTES     4
@@ -36,23 +35,21 @@ static void give_to_guest(struct tunnel *t, const struct ip_packet *p)
 /* An ESP packet, from the SPI on, that came in an outer packet of this traffic class. */
 static void open_esp(struct tunnel *t, uint8_t *esp, size_t size, uint8_t traffic_class, uint64_t now)
 {
-    struct tunnel_entry *entry = size >= SPI_BYTES ? tunnel_find(t, get_spi(esp)) : NULL;
+    struct esp_sa *sa = size >= SPI_BYTES ? tunnel_find(t, get_spi(esp)) : NULL;
     uint8_t *inner;
     size_t inner_size;
     struct ip_packet p;
-    if (!entry) {
+    if (!sa) {
         t->counters.unknown_spi++;
         t->callbacks->suspect(t->owner);
         return;
     }
-    struct esp_sa *sa = entry->sa;
     if (esp_open(sa, esp, size, now, &inner, &inner_size) != ESP_OK)
         return;
-    const struct child_parameters *child = esp_parameters(sa);
     if (!ip_packet_parse(inner, inner_size, &p)) {
         t->counters.inbound_dropped++;
-    } else if (!selectors_match(&child->remote, &child->local, &p.flow)) {
-        esp_count_refused(sa);
+    } else if (!selectors_match(&sa->parameters.remote, &sa->parameters.local, &p.flow)) {
+        sa->counters.selector_refused++;
     } else if (!ip_ecn_decapsulate(&p, traffic_class)) {
         t->counters.inbound_dropped++;
     } else {
@@ -100,7 +97,7 @@ static size_t quoted_by(const struct icmp_report *report, const struct child_par
     if (report->protocol != PROTOCOL_UDP || ip_get16(report->upper) != child->outer_local.port ||
         ip_get16(report->upper + 2) != child->outer_remote.port)
         return 0;
-    uint32_t spi = get_spi(report->in_udp);
+    uint32_t spi = get_spi(report->upper + UDP_HEADER_BYTES);
     return spi == child->spi_out ? least : spi == IKE_MARKER ? IPV6_MTU_MIN : 0;
 }
 
@@ -110,14 +107,14 @@ static bool take_icmp(struct tunnel *t, const struct ip_packet *outer, uint64_t 
     if (!icmp_report_parse(outer, &report))
         return false;
     for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++) {
-        const struct esp_sa *sa = t->entries[i].sa;
-        size_t least = sa ? quoted_by(&report, esp_parameters(sa)) : 0;
-        if (least > 0 && report.too_big)
-            path_mtu_lower(&t->path, least, report.quoted_size, report.told, now);
-        else if (least > 0)
+        size_t least = t->sas[i] ? quoted_by(&report, &t->sas[i]->parameters) : 0;
+        if (least == 0)
+            continue;
+        if (report.too_big)
+            tunnel_path_lower(t, least, report.quoted_size, report.told, now);
+        else
             t->callbacks->suspect(t->owner);
-        if (least > 0)
-            return true;
+        return true;
     }
     return false;
 }
@@ -146,9 +143,9 @@ static bool fragment_is_ours(struct tunnel *t, const struct ip_packet *f)
     if (!plain || (f->flow.protocol != PROTOCOL_ESP && f->flow.protocol != PROTOCOL_UDP))
         return false;
     for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++)
-        if (t->entries[i].sa && ip_equal(&esp_parameters(t->entries[i].sa)->outer_remote.ip, &f->flow.source))
+        if (t->sas[i] && ip_equal(&t->sas[i]->parameters.outer_remote.ip, &f->flow.source))
             return true;
-    return !tunnel_sa(t, 0) && f->flow.protocol == PROTOCOL_UDP;
+    return t->sa_count == 0 && f->flow.protocol == PROTOCOL_UDP;
 }
 
 bool tunnel_from_wire(struct tunnel *tunnel, uint8_t *packet, size_t size, uint64_t now,
@@ -170,5 +167,5 @@ bool tunnel_from_wire(struct tunnel *tunnel, uint8_t *packet, size_t size, uint6
         if (!ip_packet_parse(rest->packet, rest->size, &outer))
             return true;
     }
-    return tunnel_sa(tunnel, 0) && take_whole(tunnel, &outer, now);
+    return tunnel->sa_count > 0 && take_whole(tunnel, &outer, now);
 }

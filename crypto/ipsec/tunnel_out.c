@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the guest into the tunnel (RFC 4301 section 5.1): the SA is chosen by selectors, what fits no SA is
  * answered with an ICMP error, and nothing leaves but through esp_seal. */
-#include "crypto/ipsec/tunnel.h"
 #include "crypto/ipsec/tunnel_parts.h"
+
+#define UDP_LENGTH   4
+#define UDP_CHECKSUM 6
 
 /* One inner packet on its way out. */
 struct departure {
@@ -29,30 +31,30 @@ static void answer(struct tunnel *t, const struct ip_packet *p, enum icmp_error 
 
 static struct esp_sa *choose(const struct tunnel *t, const struct packet_flow *flow)
 {
-    const struct tunnel_entry *best = NULL;
+    struct esp_sa *best = NULL;
     for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++) {
-        const struct tunnel_entry *entry = &t->entries[i];
-        if (!entry->sa || entry->rank <= (best ? best->rank : 0) || esp_exhausted(entry->sa))
-            continue;
-        const struct child_parameters *child = esp_parameters(entry->sa);
-        if (selectors_match(&child->local, &child->remote, flow))
-            best = entry;
+        struct esp_sa *sa = t->sas[i];
+        if (sa && sa->rank > (best ? best->rank : 0) && !esp_exhausted(sa) &&
+            selectors_match(&sa->parameters.local, &sa->parameters.remote, flow))
+            best = sa;
     }
-    return best ? best->sa : NULL;
+    return best;
 }
+
+/* ---- The outer packet ---- */
 
 static void put_on_wire(void *context, uint8_t *fragment, size_t size)
 {
     const struct departure *d = context;
     struct tunnel *t = d->tunnel;
-    t->callbacks->to_wire(t->owner, &esp_parameters(d->sa)->outer_remote.ip, fragment, size);
+    t->callbacks->to_wire(t->owner, &d->sa->parameters.outer_remote.ip, fragment, size);
 }
 
 /* The outer packet, whole or in pieces where the path cannot take it whole. */
 static void send_outer(struct departure *d, uint8_t *outer, size_t size)
 {
     struct tunnel *t = d->tunnel;
-    size_t path = path_mtu_now(&t->path, t->settings.wire_mtu, d->now);
+    size_t path = tunnel_path(t, d->now);
     struct ip_packet packet;
     if (size <= path) {
         put_on_wire(d, outer, size);
@@ -63,21 +65,41 @@ static void send_outer(struct departure *d, uint8_t *outer, size_t size)
         t->counters.fragmented_outer++;
 }
 
+/* The checksum is zero over IPv4 (RFC 3948 section 2.1), where ESP's own ICV says more. IPv6 demands one. */
+static void write_udp(const struct child_parameters *child, uint8_t *udp, size_t length)
+{
+    const struct ip_address *local = &child->outer_local.ip, *remote = &child->outer_remote.ip;
+    ip_put16(udp, child->outer_local.port);
+    ip_put16(udp + 2, child->outer_remote.port);
+    ip_put16(udp + UDP_LENGTH, (uint16_t)length);
+    ip_put16(udp + UDP_CHECKSUM, 0);
+    if (remote->version == 4)
+        return;
+    uint16_t checksum = ip_checksum(ip_pseudo_sum(local, remote, PROTOCOL_UDP, length) + ip_sum(udp, length));
+    ip_put16(udp + UDP_CHECKSUM, checksum ? checksum : UINT16_MAX); /* zero would mean "none" */
+}
+
 /* Seals one inner packet that is to go as it is. ECN is copied (RFC 6040 section 4.1), DSCP as configured. */
 static void seal(struct departure *d, const uint8_t *inner, size_t size, uint8_t traffic_class)
 {
     struct tunnel *t = d->tunnel;
-    const struct child_parameters *child = esp_parameters(d->sa);
+    const struct child_parameters *child = &d->sa->parameters;
     uint8_t kept = t->settings.copy_dscp ? UINT8_MAX : ECN_MASK, *outer = t->sealed.bytes;
-    size_t headers = outer_size(child);
+    size_t headers = tunnel_outer_size(d->sa);
     size_t sealed = esp_seal(d->sa, inner, size, outer + headers, sizeof(t->sealed.bytes) - headers);
     if (sealed == 0)
         return;
-    struct outer_fields fields = {.child = child,
-                                  .traffic_class = traffic_class & kept,
-                                  .dont_fragment = d->dont_fragment,
-                                  .id = (uint16_t)t->next_id++};
-    outer_write(&fields, outer, sealed);
+    const struct ip_header header = {.source = &child->outer_local.ip,
+                                     .destination = &child->outer_remote.ip,
+                                     .protocol = child->udp_encapsulated ? PROTOCOL_UDP : PROTOCOL_ESP,
+                                     .traffic_class = traffic_class & kept,
+                                     .hop_limit = IP_DEFAULT_TTL,
+                                     .dont_fragment = d->dont_fragment,
+                                     .id = (uint16_t)t->next_id++};
+    size_t ip = ip_header_bytes(child->outer_remote.ip.version), length = headers - ip + sealed;
+    ip_write_header(outer, &header, length);
+    if (child->udp_encapsulated)
+        write_udp(child, outer + ip, length);
     send_outer(d, outer, headers + sealed);
 }
 

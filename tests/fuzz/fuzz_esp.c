@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/ipsec/esp_parts.h"
+#include "crypto/ipsec/esp.h"
 #include "crypto/port/port.h"
 
 #define SPI_IN     0x1000u

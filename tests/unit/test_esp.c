@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "crypto/ipsec/esp_parts.h"
+#include "crypto/ipsec/esp.h"
 #include "crypto/port/port.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -243,9 +243,7 @@ static void test_round_trip(void **state)
             struct pair pair = pair_of(suites[i].cipher, suites[i].integrity, esn);
             check_sizes(&pair);
             check_room(pair.a);
-            struct esp_counters a, b;
-            esp_counters(pair.a, &a);
-            esp_counters(pair.b, &b);
+            const struct esp_counters a = pair.a->counters, b = pair.b->counters;
             assert_int_equal(a.packets_out, 32);
             assert_int_equal(b.packets_in, 32);
             assert_int_equal(a.bytes_out, b.bytes_in);
@@ -338,8 +336,7 @@ static void test_trailers(void **state)
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
         assert_int_equal(open_text(&pair, cases[i].text, sizeof(cases[i].text)), cases[i].result);
-    struct esp_counters c;
-    esp_counters(pair.b, &c);
+    const struct esp_counters c = pair.b->counters;
     assert_int_equal(c.packets_in, 2);
     assert_int_equal(c.dummy, 2);
     assert_int_equal(c.malformed, 7);
@@ -420,8 +417,8 @@ static void test_secrets(void **state)
     (void)state;
     struct pair pair = pair_of("aes256", "sha512", false);
     static const struct child_keys none;
-    assert_memory_equal(&esp_parameters(pair.a)->in, &none, sizeof(none));
-    assert_memory_equal(&esp_parameters(pair.a)->out, &none, sizeof(none));
+    assert_memory_equal(&pair.a->parameters.in, &none, sizeof(none));
+    assert_memory_equal(&pair.a->parameters.out, &none, sizeof(none));
     uint8_t one[BUFFER], two[BUFFER];
     seal(&pair, 0, one);
     seal(&pair, 0, two);

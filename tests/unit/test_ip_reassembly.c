@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "crypto/ipsec/ip_fragment.h"
-#include "crypto/ipsec/ip_reassembly.h"
 #include "tests/unit/support/ip_maker.h"
 
 #define PIECES_MAX 32

@@ -156,7 +156,7 @@ static void test_path_mtu_plateau(void **state)
     struct rig *rig = rig_with(&(struct rig_form){0});
     rig_send(rig, &udp4, 1436);
     assert_true(router_says(rig, 3, 4, 0, 28)); /* an old router, that names no MTU */
-    assert_int_equal(path_mtu_now(&rig->ours.tunnel->path, 1500, rig->now), 1400);
+    assert_int_equal(tunnel_path(rig->ours.tunnel, rig->now), 1400);
     rig_free(rig);
 }
 
@@ -323,8 +323,7 @@ static void test_rate_limit(void **state)
         answers += rig->ours.guest.count;
     }
     assert_int_equal(answers, ICMP_BURST + 10);
-    struct tunnel_counters counters;
-    tunnel_counters(rig->ours.tunnel, &counters);
+    const struct tunnel_counters counters = *tunnel_counters(rig->ours.tunnel);
     assert_int_equal(counters.icmp_made, answers);
     assert_int_equal(counters.icmp_suppressed, 2000 - answers);
     rig_free(rig);
