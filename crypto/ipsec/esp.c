@@ -98,7 +98,7 @@ size_t esp_seal(struct esp_sa *sa, const uint8_t *packet, size_t size, uint8_t *
     divide(packet, size, sa->out.alignment, &plain);
     sa->sequence++; /* is used up even when libcrypto fails: an IV never comes twice */
     put_be64(out, (uint64_t)sa->parameters.spi_out << 32 | (uint32_t)sa->sequence);
-    bool sealed = esp_transform_seal(&sa->out, &plain, out, sa->sequence);
+    bool sealed = sa->out.seal(&sa->out, &plain, out, sa->sequence);
     wipe(plain.rest, sizeof(plain.rest));
     if (!sealed)
         return 0;
@@ -144,7 +144,7 @@ static enum esp_result open_checked(struct esp_sa *sa, uint8_t *packet, size_t s
     if (!replay_sequence(&sa->replay, low, sa->parameters.esn, &sequence) ||
         !replay_fresh(&sa->replay, sequence))
         return ESP_REPLAYED;
-    if (!esp_transform_open(&sa->in, packet, text, sequence))
+    if (!sa->in.open(&sa->in, packet, text, sequence))
         return ESP_BAD_ICV;
     replay_accept(&sa->replay, sequence);
     *inner = packet + ESP_HEADER_BYTES + t->iv_bytes;

@@ -126,7 +126,10 @@ bool esp_transform_init(struct esp_transform *t, const struct child_parameters *
     const struct cipher *cipher = child->cipher;
     const struct child_keys *keys = direction == ESP_OUT ? &child->out : &child->in;
     bool aead = cipher->icv_bytes > 0;
-    *t = (struct esp_transform){.iv_bytes = cipher->iv_bytes, .esn = child->esn};
+    *t = (struct esp_transform){.seal = aead ? aead_seal : cbc_seal,
+                                .open = aead ? aead_open : cbc_open,
+                                .iv_bytes = cipher->iv_bytes,
+                                .esn = child->esn};
     if (aead != !child->integrity || (aead && cipher->salt_bytes != SALT_BYTES_MAX))
         return false;
     t->icv_bytes = aead ? cipher->icv_bytes : child->integrity->icv_bytes;
@@ -148,15 +151,4 @@ void esp_transform_end(struct esp_transform *t)
     EVP_CIPHER_CTX_free(t->cipher); /* both wipe their keys */
     EVP_MAC_CTX_free(t->mac);
     wipe(t, sizeof(*t));
-}
-
-bool esp_transform_seal(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp,
-                        uint64_t sequence)
-{
-    return t->mac ? cbc_seal(t, plain, esp, sequence) : aead_seal(t, plain, esp, sequence);
-}
-
-bool esp_transform_open(struct esp_transform *t, uint8_t *esp, size_t text, uint64_t sequence)
-{
-    return t->mac ? cbc_open(t, esp, text, sequence) : aead_open(t, esp, text, sequence);
 }

@@ -11,16 +11,6 @@
 #define ESP_BLOCK_MAX    16
 #define SALT_BYTES_MAX   4
 
-/* Holds expanded keys: wiped by esp_transform_end. */
-struct esp_transform {
-    struct evp_cipher_ctx_st *cipher; /* libcrypto's EVP_CIPHER_CTX and EVP_MAC_CTX */
-    struct evp_mac_ctx_st *mac;       /* NULL with an AEAD */
-    uint8_t salt[SALT_BYTES_MAX];
-    uint8_t iv_bytes, icv_bytes;
-    uint8_t alignment; /* of the ciphertext */
-    bool esn;
-};
-
 /* What is sealed, in two parts, so that the trailer need not stand behind the packet: first whole blocks,
  * then the rest. */
 struct esp_plain {
@@ -28,6 +18,22 @@ struct esp_plain {
     size_t blocks_size; /* a multiple of ESP_BLOCK_MAX */
     uint8_t rest[3 * ESP_BLOCK_MAX];
     size_t rest_size;
+};
+
+/* Holds expanded keys: wiped by esp_transform_end. */
+struct esp_transform {
+    /* `esp` has its header written and room for IV, text and ICV, which are written here. plain->blocks is
+     * elsewhere, or already where its ciphertext will be. */
+    bool (*seal)(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp, uint64_t sequence);
+    /* Checks the ICV and decrypts `text` bytes in place; false when the ICV does not hold. What then stands
+     * in the packet is of no use. */
+    bool (*open)(struct esp_transform *t, uint8_t *esp, size_t text, uint64_t sequence);
+    struct evp_cipher_ctx_st *cipher; /* libcrypto's EVP_CIPHER_CTX and EVP_MAC_CTX */
+    struct evp_mac_ctx_st *mac;       /* NULL with an AEAD */
+    uint8_t salt[SALT_BYTES_MAX];
+    uint8_t iv_bytes, icv_bytes;
+    uint8_t alignment; /* of the ciphertext */
+    bool esn;
 };
 
 static inline void put_be64(uint8_t *to, uint64_t value)
@@ -42,14 +48,5 @@ enum esp_direction { ESP_OUT, ESP_IN };
 bool esp_transform_init(struct esp_transform *t, const struct child_parameters *child,
                         enum esp_direction direction) must_check;
 void esp_transform_end(struct esp_transform *t);
-
-/* `esp` has its header written and room for IV, text and ICV, which are written here. plain->blocks is
- * elsewhere, or already where its ciphertext will be. */
-bool esp_transform_seal(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp,
-                        uint64_t sequence) must_check;
-
-/* Checks the ICV and decrypts `text` bytes in place; false when the ICV does not hold. What then stands in
- * the packet is of no use. */
-bool esp_transform_open(struct esp_transform *t, uint8_t *esp, size_t text, uint64_t sequence) must_check;
 
 #endif

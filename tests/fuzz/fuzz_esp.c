@@ -84,7 +84,7 @@ static void open_authentic(struct esp_sa *sa, const uint8_t *text, size_t size)
     memcpy(plain.rest, text + plain.blocks_size, plain.rest_size);
     uint32_t low = __builtin_bswap32((uint32_t)++sa->sequence);
     memcpy(esp + 4, &low, sizeof(low));
-    require(esp_transform_seal(&sa->out, &plain, esp, sa->sequence));
+    require(sa->out.seal(&sa->out, &plain, esp, sa->sequence));
     size_t whole = ESP_HEADER_BYTES + sa->in.iv_bytes + size + sa->in.icv_bytes;
     enum esp_result result = esp_open(sa, esp, whole, 1, &inner, &inner_size);
     require(result == expected(text, size, &wanted));
