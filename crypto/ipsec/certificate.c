@@ -76,36 +76,26 @@ static bool identity_of(const GENERAL_NAME *name, struct identity *out)
     return true;
 }
 
-bool certificate_holds(X509 *leaf, const struct identity *id)
+bool certificate_holds(X509 *leaf, const struct identity *id, char names[IDENTITY_TEXT_MAX])
 {
-    if (id->kind == ID_DER_DN)
-        return name_is(X509_get_subject_name(leaf), id);
     const ASN1_OCTET_STRING *key = X509_get0_subject_key_id(leaf);
+    GENERAL_NAMES *held = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    bool found = id->kind == ID_DER_DN && name_is(X509_get_subject_name(leaf), id);
     if (id->kind == ID_KEY)
-        return key && ASN1_STRING_length(key) == id->size &&
-               memcmp(ASN1_STRING_get0_data(key), id->bytes, id->size) == 0;
-    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-    struct identity held;
-    bool found = false;
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
-        found = found || (identity_of(sk_GENERAL_NAME_value(names, i), &held) && identity_equal(&held, id));
-    GENERAL_NAMES_free(names);
-    return found;
-}
-
-void certificate_names(X509 *leaf, char out[IDENTITY_TEXT_MAX])
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-    struct identity held;
+        found = key && ASN1_STRING_length(key) == id->size &&
+                memcmp(ASN1_STRING_get0_data(key), id->bytes, id->size) == 0;
     size_t at = 0;
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+    for (int i = 0; i < sk_GENERAL_NAME_num(held); i++) {
+        struct identity one;
         char text[IDENTITY_TEXT_MAX];
-        if (!identity_of(sk_GENERAL_NAME_value(names, i), &held))
+        if (!identity_of(sk_GENERAL_NAME_value(held, i), &one))
             continue;
-        identity_format(&held, text);
-        at += format(out + at, IDENTITY_TEXT_MAX - at, "%s%s", at ? ", " : "", text);
+        found = found || identity_equal(&one, id);
+        identity_format(&one, text);
+        at += format(names + at, IDENTITY_TEXT_MAX - at, "%s%s", at ? ", " : "", text);
     }
-    GENERAL_NAMES_free(names);
+    GENERAL_NAMES_free(held);
     if (at == 0)
-        name_format(X509_get_subject_name(leaf), out);
+        name_format(X509_get_subject_name(leaf), names);
+    return found;
 }

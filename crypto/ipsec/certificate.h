@@ -17,9 +17,8 @@ bool certificate_chain_holds(X509_STORE *store, STACK_OF(X509) * sent, bool crl_
 /* May the key sign for a gateway (RFC 4945 section 5.1.3)? */
 bool certificate_usable(X509 *leaf, struct report *problem) must_check;
 
-/* Does it hold this identity: a subjectAltName, the subject, the subject's key identifier? */
-bool certificate_holds(X509 *leaf, const struct identity *id);
-/* The names that it does hold, for a sentence. */
-void certificate_names(X509 *leaf, char out[IDENTITY_TEXT_MAX]);
+/* Does it hold this identity: a subjectAltName, the subject, the subject's key identifier? The names that it
+ * does hold are for a sentence. */
+bool certificate_holds(X509 *leaf, const struct identity *id, char names[IDENTITY_TEXT_MAX]);
 
 #endif

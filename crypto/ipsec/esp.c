@@ -5,7 +5,6 @@
 #include "lib/strings.h"
 
 #define TRAILER_BYTES 2 /* pad length, next header */
-#define PAD_MAX       255
 #define PACKET_MAX    65535
 
 /* Next header values: what tunnel mode carries, and a dummy (RFC 4303 section 2.6) */

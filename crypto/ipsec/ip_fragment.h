@@ -16,7 +16,7 @@ struct ip_cut {
 
 /* Gives each fragment to `each`, in order. False when the MTU has no room for headers and data. */
 bool ip_fragment(const struct ip_cut *cut, void (*each)(void *context, uint8_t *fragment, size_t size),
-                 void *context) must_check;
+                 void *context);
 
 /* ---- Putting together ---- */
 

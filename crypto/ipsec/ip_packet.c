@@ -158,31 +158,21 @@ void ip_read_addresses(const uint8_t *header, struct ip_address *source, struct 
 
 /* ---- Packets ---- */
 
-/* What of the upper protocol's header the selectors look at. */
+/* What of the upper protocol's header the selectors look at. ICMP's type and code stand where the port's two
+ * bytes would (RFC 7296 section 3.13.1). */
 static void parse_ports(struct ip_packet *p)
 {
     struct packet_flow *flow = &p->flow;
     const uint8_t *at = p->data + p->payload;
-    if (p->fragment_offset > 0 || p->size - p->payload < PORT_BYTES)
+    const uint8_t protocol = flow->protocol;
+    const bool icmp = protocol == PROTOCOL_ICMP || protocol == PROTOCOL_ICMPV6;
+    const bool ports = protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP || protocol == PROTOCOL_DCCP ||
+                       protocol == PROTOCOL_SCTP || protocol == PROTOCOL_UDP_LITE;
+    if ((!icmp && !ports) || p->fragment_offset > 0 || p->size - p->payload < PORT_BYTES)
         return;
-    switch (flow->protocol) {
-    case PROTOCOL_TCP:
-    case PROTOCOL_UDP:
-    case PROTOCOL_DCCP:
-    case PROTOCOL_SCTP:
-    case PROTOCOL_UDP_LITE:
-        flow->source_port = ip_get16(at);
-        flow->destination_port = ip_get16(at + 2);
-        flow->ports_known = true;
-        break;
-    case PROTOCOL_ICMP:
-    case PROTOCOL_ICMPV6: /* type and code stand where the port's two bytes would (RFC 7296 section 3.13.1) */
-        flow->source_port = flow->destination_port = ip_get16(at);
-        flow->ports_known = true;
-        break;
-    default:
-        break;
-    }
+    flow->ports_known = true;
+    flow->source_port = ip_get16(at);
+    flow->destination_port = icmp ? flow->source_port : ip_get16(at + 2);
 }
 
 static bool parse_ipv4(struct ip_packet *p)

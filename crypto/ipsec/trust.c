@@ -164,12 +164,11 @@ static bool verify_preshared(const struct trust *trust, const struct auth_octets
 static bool verify_name(X509 *leaf, const struct peer_claim *claim, struct report *problem)
 {
     char has[IDENTITY_TEXT_MAX], expected[IDENTITY_TEXT_MAX];
-    if (!certificate_holds(leaf, claim->expected)) {
-        certificate_names(leaf, has);
+    if (!certificate_holds(leaf, claim->expected, has)) {
         identity_format(claim->expected, expected);
         return report(problem, "the gateway's certificate is for %s, not %s", has, expected);
     }
-    if (identity_equal(claim->id, claim->expected) || certificate_holds(leaf, claim->id))
+    if (identity_equal(claim->id, claim->expected) || certificate_holds(leaf, claim->id, has))
         return true;
     identity_format(claim->id, has);
     return report(problem, "the gateway calls itself %s, which its certificate does not hold", has);

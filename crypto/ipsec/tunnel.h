@@ -37,7 +37,7 @@ struct tunnel_counters {
     uint64_t guest_refused;              /* outside of every SA's selectors, or no SA                   */
     uint64_t guest_too_big;              /* answered with ICMP too-big                                  */
     uint64_t icmp_made, icmp_suppressed; /* ICMP errors to the guest; held back by the rate limit */
-    uint64_t fragmented_inner, fragmented_outer, reassembled, reassembly_dropped;
+    uint64_t reassembled, reassembly_dropped;
     uint64_t unknown_spi, inbound_dropped; /* inbound_dropped: malformed, ECN, too big for the guest's link */
 };
 

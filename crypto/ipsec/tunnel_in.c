@@ -26,9 +26,7 @@ static void give_to_guest(struct tunnel *t, const struct ip_packet *p)
     struct ip_cut cut = {.packet = p, .mtu = t->settings.guest_mtu, .scratch = t->piece.bytes};
     if (p->size <= t->settings.guest_mtu)
         t->callbacks->to_guest(t->owner, p->data, p->size);
-    else if (p->version == 4 && ip_fragment(&cut, give_fragment, t))
-        t->counters.fragmented_inner++;
-    else
+    else if (p->version != 4 || !ip_fragment(&cut, give_fragment, t))
         t->counters.inbound_dropped++;
 }
 

@@ -56,13 +56,13 @@ static void send_outer(struct departure *d, uint8_t *outer, size_t size)
     struct tunnel *t = d->tunnel;
     size_t path = tunnel_path(t, d->now);
     struct ip_packet packet;
+    struct ip_cut cut = {.packet = &packet, .mtu = path, .scratch = t->piece.bytes};
     if (size <= path) {
         put_on_wire(d, outer, size);
-        return;
+    } else if (ip_packet_parse(outer, size, &packet)) {
+        cut.id = t->next_id++;
+        ip_fragment(&cut, put_on_wire, d);
     }
-    struct ip_cut cut = {.packet = &packet, .mtu = path, .id = t->next_id++, .scratch = t->piece.bytes};
-    if (ip_packet_parse(outer, size, &packet) && ip_fragment(&cut, put_on_wire, d))
-        t->counters.fragmented_outer++;
 }
 
 /* The checksum is zero over IPv4 (RFC 3948 section 2.1), where ESP's own ICV says more. IPv6 demands one. */
@@ -120,8 +120,7 @@ static void send_inner(struct departure *d, const struct ip_packet *p, size_t ro
         answer(t, p, ICMP_TOO_BIG, room, d->now);
     } else {
         struct ip_cut cut = {.packet = p, .mtu = room, .scratch = t->piece.bytes};
-        if (ip_fragment(&cut, seal_fragment, d))
-            t->counters.fragmented_inner++;
+        ip_fragment(&cut, seal_fragment, d);
     }
 }
 
