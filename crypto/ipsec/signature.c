@@ -17,7 +17,7 @@ static const struct old_method old_methods[] = {
     {AUTH_ECDSA_384, 48, 384, HASH_SHA2_384, "secp384r1"},
     {AUTH_ECDSA_521, 66, 521, HASH_SHA2_512, "secp521r1"},
 };
-#define HALF_MAX       66
+#define OLD_DER_MAX    (2 * 66 + 16) /* two integers and three headers */
 #define CURVE_NAME_MAX 32
 
 static bool announced(uint32_t peer_hashes, enum signature_hash hash)
@@ -94,73 +94,72 @@ bool signature_make(const struct private_key *key, struct bytes_view octets, uin
                   "the gateway does not speak RFC 7427, and our ECDSA key's curve has no older method");
 }
 
-static bool wrong_key(struct report *problem)
-{
-    return report(problem, "the gateway's signature is of another kind than its certificate's key");
-}
-
-static bool verify_named(EVP_PKEY *key, struct bytes_view auth, struct bytes_view octets,
-                         struct report *problem)
+/* Length byte, AlgorithmIdentifier, signature. */
+static bool read_named(struct bytes_view auth, struct signature_scheme *scheme, struct bytes_view *signature,
+                       struct report *problem)
 {
     struct reader r = reader_of(auth.data, auth.size);
-    const size_t algorithm_size = reader_u8(&r);
-    const uint8_t *algorithm = reader_bytes(&r, algorithm_size);
-    struct signature_scheme scheme;
-    if (r.failed || reader_left(&r) == 0)
+    const size_t size = reader_u8(&r);
+    const struct bytes_view algorithm = {reader_bytes(&r, size), size};
+    *signature = (struct bytes_view){auth.data + r.at, reader_left(&r)};
+    if (signature->size == 0)
         return report(problem, "the gateway's signature is cut off");
-    if (!signature_algorithm_read((struct bytes_view){algorithm, algorithm_size}, &scheme, problem))
-        return false;
-    const int kind = EVP_PKEY_get_base_id(key);
-    if (scheme.key == KEY_ECDSA ? kind != EVP_PKEY_EC
-                                : kind != EVP_PKEY_RSA && !(kind == EVP_PKEY_RSA_PSS && scheme.pss))
-        return wrong_key(problem);
-    const struct bytes_view signature = {auth.data + r.at, auth.size - r.at};
-    return public_key_check(key, &scheme, signature, octets) ||
-           report(problem, "the gateway's signature is wrong: it does not hold the key of its certificate");
+    return signature_algorithm_read(algorithm, scheme, problem);
 }
 
-/* r and s become the DER that libcrypto takes. */
-static bool verify_halves(EVP_PKEY *key, const struct old_method *method, struct bytes_view auth,
-                          struct bytes_view octets)
+/* r and s become the DER that libcrypto takes; nothing when they have not the size of the curve. */
+static struct bytes_view read_halves(const struct old_method *method, struct bytes_view auth,
+                                     uint8_t der[OLD_DER_MAX])
 {
-    const struct signature_scheme scheme = {.key = KEY_ECDSA, .hash = method->hash};
-    uint8_t der[2 * HALF_MAX + 16], *at = der; /* two integers and three headers */
+    const size_t half = auth.size == 2u * method->half_bytes ? method->half_bytes : 0;
     ECDSA_SIG *parts = ECDSA_SIG_new();
-    BIGNUM *r = BN_bin2bn(auth.data, method->half_bytes, NULL);
-    BIGNUM *s = BN_bin2bn(auth.data + method->half_bytes, method->half_bytes, NULL);
+    BIGNUM *r = BN_bin2bn(auth.data, (int)half, NULL), *s = BN_bin2bn(auth.data + half, (int)half, NULL);
+    uint8_t *at = der;
     int size = 0;
-    if (parts && r && s && ECDSA_SIG_set0(parts, r, s)) {
+    if (parts && r && s && half > 0 && ECDSA_SIG_set0(parts, r, s)) {
         r = s = NULL; /* are the signature's now */
         size = i2d_ECDSA_SIG(parts, &at);
     }
     BN_free(r);
     BN_free(s);
     ECDSA_SIG_free(parts);
-    return size > 0 && public_key_check(key, &scheme, (struct bytes_view){der, (size_t)size}, octets);
+    return (struct bytes_view){der, (size_t)MAX(size, 0)};
 }
 
-static bool verify_old(EVP_PKEY *key, const struct old_method *method, struct bytes_view auth,
-                       struct bytes_view octets, struct report *problem)
+/* Is the public key one for the scheme, and for the old method's curve if there is one? */
+static bool key_fits(EVP_PKEY *key, const struct signature_scheme *scheme, const struct old_method *old)
 {
     char curve[CURVE_NAME_MAX];
-    size_t length = 0;
-    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
-        !EVP_PKEY_get_group_name(key, curve, sizeof(curve), &length) || strcmp(curve, method->curve) != 0)
-        return wrong_key(problem);
-    return (auth.size == 2u * method->half_bytes && verify_halves(key, method, auth, octets)) ||
-           report(problem, "the gateway's signature is wrong: it does not hold the key of its certificate");
+    const int kind = EVP_PKEY_get_base_id(key);
+    if (old && (!EVP_PKEY_get_group_name(key, curve, sizeof(curve), NULL) || strcmp(curve, old->curve) != 0))
+        return false;
+    return scheme->key == KEY_ECDSA ? kind == EVP_PKEY_EC
+                                    : kind == EVP_PKEY_RSA || (kind == EVP_PKEY_RSA_PSS && scheme->pss);
 }
 
 bool signature_verify(EVP_PKEY *key, uint8_t method, struct bytes_view auth, struct bytes_view octets,
                       struct report *problem)
 {
-    if (method == AUTH_SIGNATURE)
-        return verify_named(key, auth, octets, problem);
+    const struct old_method *old = NULL;
+    struct signature_scheme scheme = {.key = KEY_ECDSA};
+    struct bytes_view signature;
+    uint8_t der[OLD_DER_MAX];
     for (size_t i = 0; i < ARRAY_COUNT(old_methods); i++)
         if (old_methods[i].method == method)
-            return verify_old(key, &old_methods[i], auth, octets, problem);
+            old = &old_methods[i];
     if (method == AUTH_RSA_SHA1)
         return report(problem,
                       "the gateway signed with RSA and SHA-1, which is refused: it must speak RFC 7427");
-    return report(problem, "the gateway proves itself by method %u, which is not spoken here", method);
+    if (method != AUTH_SIGNATURE && !old)
+        return report(problem, "the gateway proves itself by method %u, which is not spoken here", method);
+    if (!old && !read_named(auth, &scheme, &signature, problem))
+        return false;
+    if (old) {
+        scheme.hash = old->hash;
+        signature = read_halves(old, auth, der);
+    }
+    if (!key_fits(key, &scheme, old))
+        return report(problem, "the gateway's signature is of another kind than its certificate's key");
+    return public_key_check(key, &scheme, signature, octets) ||
+           report(problem, "the gateway's signature is wrong: it does not hold the key of its certificate");
 }
