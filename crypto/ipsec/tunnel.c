@@ -109,14 +109,28 @@ void tunnel_move(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoin
     tunnel->path = (struct path_mtu){0}; /* it is another path */
 }
 
+bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out)
+{
+    const struct esp_sa *sa = tunnel_find(tunnel, spi_in);
+    if (sa)
+        *out = sa->counters;
+    return sa != NULL;
+}
+
+bool tunnel_rekey_due(struct tunnel *tunnel, uint32_t spi_in)
+{
+    const struct esp_sa *sa = tunnel_find(tunnel, spi_in);
+    return sa && esp_rekey_due(sa);
+}
+
 const struct esp_sa *tunnel_sa(const struct tunnel *tunnel, unsigned index)
 {
     return index < TUNNEL_SAS_MAX ? tunnel->sas[index] : NULL;
 }
 
-const struct tunnel_counters *tunnel_counters(const struct tunnel *tunnel)
+void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out)
 {
-    return &tunnel->counters;
+    *out = tunnel->counters;
 }
 
 bool tunnel_is_up(const struct tunnel *tunnel)

@@ -57,15 +57,15 @@ void tunnel_use(struct tunnel *tunnel, uint32_t spi_in);
 void tunnel_remove(struct tunnel *tunnel, uint32_t spi_in);
 void tunnel_move(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoint *local,
                  const struct ip_endpoint *remote, bool udp_encapsulated);
-/* By the SPI that the peer sends to; NULL: there is none. */
-struct esp_sa *tunnel_find(const struct tunnel *tunnel, uint32_t spi_in);
+bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out);
+bool tunnel_rekey_due(struct tunnel *tunnel, uint32_t spi_in);
 
 /* Is there an SA that can send? */
 bool tunnel_is_up(const struct tunnel *tunnel);
 /* For the state report: the SAs by index, below TUNNEL_SAS_MAX (NULL: that place is free), and the counters.
  */
 const struct esp_sa *tunnel_sa(const struct tunnel *tunnel, unsigned index);
-const struct tunnel_counters *tunnel_counters(const struct tunnel *tunnel);
+void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out);
 
 /* The largest inner packet that goes to the gateway in one piece: for the DHCP and RA MTU. For IPv6 never
  * below 1280 (outer fragments carry the rest, RFC 2473 section 7.1). version 4 or 6. 0 without an SA. */
