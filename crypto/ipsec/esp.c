@@ -3,6 +3,7 @@
 #include "crypto/ipsec/esp.h"
 #include "lib/reader.h"
 #include "lib/strings.h"
+#include <openssl/crypto.h>
 
 #define TRAILER_BYTES 2 /* pad length, next header */
 #define PACKET_MAX    65535
@@ -12,17 +13,13 @@
 #define NEXT_IPV6  41
 #define NEXT_DUMMY 59
 
-void *malloc(size_t size);
-void free(void *memory);
-
 /* ---- The SA ---- */
 
 struct esp_sa *esp_create(const struct child_parameters *parameters)
 {
-    struct esp_sa *sa = malloc(sizeof(*sa));
+    struct esp_sa *sa = OPENSSL_zalloc(sizeof(*sa));
     if (!sa)
         return NULL;
-    memset(sa, 0, sizeof(*sa));
     sa->parameters = *parameters; /* not by way of a compound literal, whose copy of the keys would stay */
     if (esp_transform_init(&sa->out, parameters, ESP_OUT) &&
         esp_transform_init(&sa->in, parameters, ESP_IN)) {
@@ -40,8 +37,7 @@ void esp_destroy(struct esp_sa *sa)
         return;
     esp_transform_end(&sa->out);
     esp_transform_end(&sa->in);
-    wipe(sa, sizeof(*sa));
-    free(sa);
+    OPENSSL_clear_free(sa, sizeof(*sa));
 }
 
 bool esp_rekey_due(const struct esp_sa *sa)

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tunnel's SA table and its life. */
 #include "crypto/ipsec/tunnel_parts.h"
-#include "lib/strings.h"
-
-void *malloc(size_t size);
-void free(void *memory);
+#include <openssl/crypto.h>
 
 struct tunnel *tunnel_create(const struct tunnel_settings *settings, const struct tunnel_callbacks *callbacks,
                              void *owner)
@@ -12,10 +9,9 @@ struct tunnel *tunnel_create(const struct tunnel_settings *settings, const struc
     if (settings->wire_mtu < IPV4_MTU_MIN || settings->wire_mtu > TUNNEL_PACKET_MAX ||
         settings->guest_mtu < IPV6_MTU_MIN || settings->guest_mtu > TUNNEL_PACKET_MAX)
         return NULL;
-    struct tunnel *t = malloc(sizeof(*t));
+    struct tunnel *t = OPENSSL_zalloc(sizeof(*t));
     if (!t)
         return NULL;
-    memset(t, 0, sizeof(*t));
     t->settings = *settings;
     t->callbacks = callbacks;
     t->owner = owner;
@@ -24,12 +20,9 @@ struct tunnel *tunnel_create(const struct tunnel_settings *settings, const struc
 
 void tunnel_destroy(struct tunnel *tunnel)
 {
-    if (!tunnel)
-        return;
-    for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++)
+    for (unsigned i = 0; tunnel && i < TUNNEL_SAS_MAX; i++)
         esp_destroy(tunnel->sas[i]);
-    wipe(tunnel, sizeof(*tunnel));
-    free(tunnel);
+    OPENSSL_clear_free(tunnel, sizeof(*tunnel));
 }
 
 void tunnel_set_gateway(struct tunnel *tunnel, const struct ip_address *ipv4, const struct ip_address *ipv6)
@@ -48,13 +41,15 @@ struct esp_sa *tunnel_find(const struct tunnel *tunnel, uint32_t spi_in)
     return NULL;
 }
 
-/* The SA that was last told to send, NULL when none was. */
-static const struct esp_sa *newest(const struct tunnel *t)
+struct esp_sa *tunnel_choose(const struct tunnel *t, const struct packet_flow *flow)
 {
-    const struct esp_sa *best = NULL;
-    for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++)
-        if (t->sas[i] && t->sas[i]->rank > (best ? best->rank : 0))
-            best = t->sas[i];
+    struct esp_sa *best = NULL;
+    for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++) {
+        struct esp_sa *sa = t->sas[i];
+        if (sa && sa->rank > (best ? best->rank : 0) && !esp_exhausted(sa) &&
+            (!flow || selectors_match(&sa->parameters.local, &sa->parameters.remote, flow)))
+            best = sa;
+    }
     return best;
 }
 
@@ -65,7 +60,7 @@ static bool endpoints_agree(const struct ip_endpoint *local, const struct ip_end
 
 bool tunnel_add(struct tunnel *tunnel, const struct child_parameters *child, uint32_t replaces)
 {
-    const struct esp_sa *before = newest(tunnel);
+    const struct esp_sa *before = tunnel_choose(tunnel, NULL);
     unsigned i = 0;
     while (i < TUNNEL_SAS_MAX && tunnel->sas[i])
         i++;
@@ -135,8 +130,7 @@ void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out)
 
 bool tunnel_is_up(const struct tunnel *tunnel)
 {
-    const struct esp_sa *sa = newest(tunnel);
-    return sa && !esp_exhausted(sa);
+    return tunnel_choose(tunnel, NULL) != NULL;
 }
 
 /* ---- Sizes ---- */
@@ -179,6 +173,6 @@ size_t tunnel_room(const struct tunnel *t, const struct esp_sa *sa, uint8_t vers
 
 size_t tunnel_inner_mtu(const struct tunnel *tunnel, uint8_t version, uint64_t now)
 {
-    const struct esp_sa *sa = newest(tunnel);
+    const struct esp_sa *sa = tunnel_choose(tunnel, NULL);
     return sa ? tunnel_room(tunnel, sa, version, now) : 0;
 }

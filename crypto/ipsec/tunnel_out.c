@@ -29,18 +29,6 @@ static void answer(struct tunnel *t, const struct ip_packet *p, enum icmp_error 
     t->callbacks->to_guest(t->owner, t->piece.bytes, size);
 }
 
-static struct esp_sa *choose(const struct tunnel *t, const struct packet_flow *flow)
-{
-    struct esp_sa *best = NULL;
-    for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++) {
-        struct esp_sa *sa = t->sas[i];
-        if (sa && sa->rank > (best ? best->rank : 0) && !esp_exhausted(sa) &&
-            selectors_match(&sa->parameters.local, &sa->parameters.remote, flow))
-            best = sa;
-    }
-    return best;
-}
-
 /* ---- The outer packet ---- */
 
 static void put_on_wire(void *context, uint8_t *fragment, size_t size)
@@ -133,7 +121,7 @@ void tunnel_from_guest(struct tunnel *tunnel, uint8_t *packet, size_t size, uint
     }
     if (ip_is_multicast(&p.flow.destination) || ip_is_link_local(&p.flow.destination))
         return;
-    struct departure d = {.tunnel = tunnel, .sa = choose(tunnel, &p.flow), .now = now};
+    struct departure d = {.tunnel = tunnel, .sa = tunnel_choose(tunnel, &p.flow), .now = now};
     if (!d.sa) {
         tunnel->counters.guest_refused++;
         answer(tunnel, &p, tunnel_is_up(tunnel) ? ICMP_PROHIBITED : ICMP_UNREACHABLE, 0, now);

@@ -44,6 +44,10 @@ struct tunnel {
 /* By the SPI that the peer sends to; NULL: there is none. */
 struct esp_sa *tunnel_find(const struct tunnel *t, uint32_t spi_in);
 
+/* Of the SAs that can send, and whose selectors the flow matches (NULL: any), the one last told to; NULL:
+ * there is none. */
+struct esp_sa *tunnel_choose(const struct tunnel *t, const struct packet_flow *flow);
+
 /* What the path to the gateway carries. */
 size_t tunnel_path(const struct tunnel *t, uint64_t now);
 /* A router says that `quoted` bytes did not fit and that `told` would (0: an old one that does not say). It
