@@ -68,38 +68,32 @@ size_t esp_inner_fits(const struct esp_sa *sa, size_t room)
     return text > TRAILER_BYTES ? text - TRAILER_BYTES : 0;
 }
 
-/* Splits the packet into whole blocks and a rest with the padding 1, 2, 3 ... and the trailer behind it. */
-static void divide(const uint8_t *packet, size_t size, unsigned alignment, struct esp_plain *out)
+/* Padding 1, 2, 3 ..., its length, and what the packet is. */
+static void add_trailer(struct esp_plain *plain, unsigned alignment)
 {
-    size_t padding = ROUND_UP(size + TRAILER_BYTES, alignment) - size - TRAILER_BYTES;
-    out->blocks = packet;
-    out->blocks_size = ROUND_DOWN(size, ESP_BLOCK_MAX);
-    size_t at = size - out->blocks_size;
-    memcpy(out->rest, packet + out->blocks_size, at);
-    for (size_t i = 1; i <= padding; i++)
-        out->rest[at++] = (uint8_t)i;
-    out->rest[at++] = (uint8_t)padding;
-    out->rest[at++] = packet[0] >> 4 == 4 ? NEXT_IPV4 : NEXT_IPV6;
-    out->rest_size = at;
+    size_t padding = ROUND_UP(plain->size + TRAILER_BYTES, alignment) - plain->size - TRAILER_BYTES;
+    for (size_t i = 0; i < padding; i++)
+        plain->trailer[i] = (uint8_t)(i + 1);
+    plain->trailer[padding] = (uint8_t)padding;
+    plain->trailer[padding + 1] = plain->packet[0] >> 4 == 4 ? NEXT_IPV4 : NEXT_IPV6;
+    plain->trailer_size = padding + TRAILER_BYTES;
 }
 
 /* `packet` may be where its ciphertext will stand: out + ESP_HEADER_BYTES + the IV. Else the two must not
  * overlap. */
 size_t esp_seal(struct esp_sa *sa, const uint8_t *packet, size_t size, uint8_t *out, size_t capacity)
 {
-    struct esp_plain plain;
+    struct esp_plain plain = {.packet = packet, .size = size};
     if (size == 0 || size > PACKET_MAX || esp_sealed_size(sa, size) > capacity || esp_exhausted(sa))
         return 0;
-    divide(packet, size, sa->out.alignment, &plain);
+    add_trailer(&plain, sa->out.alignment);
     sa->sequence++; /* is used up even when libcrypto fails: an IV never comes twice */
     put_be64(out, (uint64_t)sa->parameters.spi_out << 32 | (uint32_t)sa->sequence);
-    bool sealed = sa->out.seal(&sa->out, &plain, out, sa->sequence);
-    wipe(plain.rest, sizeof(plain.rest));
-    if (!sealed)
+    if (!sa->out.seal(&sa->out, &plain, out, sa->sequence))
         return 0;
     sa->counters.packets_out++;
     sa->counters.bytes_out += size;
-    return overhead(&sa->out) + plain.blocks_size + plain.rest_size;
+    return overhead(&sa->out) + size + plain.trailer_size;
 }
 
 /* ---- In ---- */

@@ -29,19 +29,16 @@ static bool aead_begin(struct esp_transform *t, const uint8_t *esp, uint64_t seq
 
 static bool encrypt_plain(struct esp_transform *t, const struct esp_plain *plain, uint8_t *out)
 {
-    int n;
-    if (plain->blocks_size > 0 &&
-        EVP_EncryptUpdate(t->cipher, out, &n, plain->blocks, (int)plain->blocks_size) != 1)
-        return false;
-    return EVP_EncryptUpdate(t->cipher, out + plain->blocks_size, &n, plain->rest, (int)plain->rest_size) ==
-           1;
+    int n, rest;
+    return EVP_EncryptUpdate(t->cipher, out, &n, plain->packet, (int)plain->size) == 1 &&
+           EVP_EncryptUpdate(t->cipher, out + n, &rest, plain->trailer, (int)plain->trailer_size) == 1;
 }
 
 /* The IV is the sequence number, which never comes twice under one key (RFC 4106 section 3.1). */
 static bool aead_seal(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp, uint64_t sequence)
 {
     uint8_t *text = esp + ESP_HEADER_BYTES + t->iv_bytes;
-    uint8_t *icv = text + plain->blocks_size + plain->rest_size;
+    uint8_t *icv = text + plain->size + plain->trailer_size;
     int n;
     put_be64(esp + ESP_HEADER_BYTES, sequence);
     return aead_begin(t, esp, sequence) && encrypt_plain(t, plain, text) &&
@@ -81,7 +78,7 @@ static bool cbc_seal(struct esp_transform *t, const struct esp_plain *plain, uin
     static const uint8_t zero[ESP_BLOCK_MAX];
     uint8_t nonce[ESP_BLOCK_MAX] = {0}, icv[ICV_BYTES_MAX];
     uint8_t *iv = esp + ESP_HEADER_BYTES, *text = iv + t->iv_bytes;
-    size_t text_size = plain->blocks_size + plain->rest_size;
+    size_t text_size = plain->size + plain->trailer_size;
     size_t covered = (size_t)(text - esp) + text_size;
     int n;
     put_be64(nonce, sequence);

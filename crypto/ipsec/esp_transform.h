@@ -11,18 +11,17 @@
 #define ESP_BLOCK_MAX    16
 #define SALT_BYTES_MAX   4
 
-/* What is sealed, in two parts, so that the trailer need not stand behind the packet: first whole blocks,
- * then the rest. */
+/* What is sealed, in two parts, so that padding and trailer need not stand behind the packet. */
 struct esp_plain {
-    const uint8_t *blocks;
-    size_t blocks_size; /* a multiple of ESP_BLOCK_MAX */
-    uint8_t rest[3 * ESP_BLOCK_MAX];
-    size_t rest_size;
+    const uint8_t *packet;
+    size_t size;
+    uint8_t trailer[ESP_BLOCK_MAX + 2];
+    size_t trailer_size; /* with the packet's: a multiple of the alignment */
 };
 
 /* Holds expanded keys: wiped by esp_transform_end. */
 struct esp_transform {
-    /* `esp` has its header written and room for IV, text and ICV, which are written here. plain->blocks is
+    /* `esp` has its header written and room for IV, text and ICV, which are written here. plain->packet is
      * elsewhere, or already where its ciphertext will be. */
     bool (*seal)(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp, uint64_t sequence);
     /* Checks the ICV and decrypts `text` bytes in place; false when the ICV does not hold. What then stands

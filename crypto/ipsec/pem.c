@@ -7,21 +7,7 @@
 
 #define DER_SEQUENCE 0x30
 
-/* What libcrypto found: a label, the header lines that encryption needs, and the bytes. */
-struct object {
-    char *label, *header;
-    uint8_t *der;
-    long size;
-};
-
-static bool visit_object(const struct object *object, const char *kind, pem_visitor *visit, void *context,
-                         struct report *problem)
-{
-    static const char encrypted[] = "ENCRYPTED";
-    if (object->header[0] || strncmp(object->label, encrypted, sizeof(encrypted) - 1) == 0)
-        return report(problem, "the %s is encrypted with a passphrase: give it without one", kind);
-    return visit(context, (struct bytes_view){object->der, (size_t)object->size}, problem);
-}
+static const char encrypted[] = "ENCRYPTED";
 
 static bool ends_with(const char *text, const char *word)
 {
@@ -47,17 +33,20 @@ bool pem_each(struct bytes_view file, const char *kind, pem_visitor *visit, void
     if (file.size > 0 && file.data[0] == DER_SEQUENCE)
         return visit(context, file, problem);
     BIO *bio = BIO_new_mem_buf(file.size ? file.data : (const uint8_t *)"", (int)file.size);
-    struct object object;
     bool good = bio != NULL, seen = false;
-    while (good && PEM_read_bio_ex(bio, &object.label, &object.header, &object.der, &object.size,
-                                   PEM_FLAG_SECURE) == 1) {
-        if (ends_with(object.label, kind)) {
-            good = visit_object(&object, kind, visit, context, problem);
-            seen = true;
-        }
-        OPENSSL_secure_free(object.label);
-        OPENSSL_secure_free(object.header);
-        OPENSSL_secure_clear_free(object.der, (size_t)object.size);
+    char *label, *header; /* the header's lines are there for encryption alone */
+    uint8_t *der;
+    long size;
+    while (good && PEM_read_bio_ex(bio, &label, &header, &der, &size, PEM_FLAG_SECURE) == 1) {
+        const bool wanted = ends_with(label, kind);
+        if (wanted && (header[0] || strncmp(label, encrypted, sizeof(encrypted) - 1) == 0))
+            good = report(problem, "the %s is encrypted with a passphrase: give it without one", kind);
+        else if (wanted)
+            good = visit(context, (struct bytes_view){der, (size_t)size}, problem);
+        seen = seen || wanted;
+        OPENSSL_secure_free(label);
+        OPENSSL_secure_free(header);
+        OPENSSL_secure_clear_free(der, (size_t)size);
     }
     BIO_free(bio);
     return (good && ended_well(seen, kind, problem)) || report(problem, "there is no memory for a %s", kind);

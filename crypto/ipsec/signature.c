@@ -20,21 +20,15 @@ static const struct old_method old_methods[] = {
 #define OLD_DER_MAX    (2 * 66 + 16) /* two integers and three headers */
 #define CURVE_NAME_MAX 32
 
-static bool announced(uint32_t peer_hashes, enum signature_hash hash)
-{
-    return peer_hashes & BIT(hash);
-}
-
 /* The hash that fits the key's strength, or any other that the peer takes. */
 static bool choose_hash(const struct private_key *key, uint32_t peer_hashes, enum signature_hash *out)
 {
-    enum signature_hash wanted = HASH_SHA2_256;
+    *out = HASH_SHA2_256;
     if (key->kind == KEY_ECDSA && key->bits > 256)
-        wanted = key->bits > 384 ? HASH_SHA2_512 : HASH_SHA2_384;
-    *out = wanted;
-    for (unsigned i = 0; i < SIGNATURE_HASHES && !announced(peer_hashes, *out); i++)
+        *out = key->bits > 384 ? HASH_SHA2_512 : HASH_SHA2_384;
+    for (unsigned i = 0; i < SIGNATURE_HASHES && !(peer_hashes & BIT(*out)); i++)
         *out = (enum signature_hash)(HASH_SHA2_256 + i);
-    return announced(peer_hashes, *out);
+    return peer_hashes & BIT(*out);
 }
 
 /* Length byte, AlgorithmIdentifier, signature (RFC 7427 section 3). */

@@ -79,9 +79,7 @@ static void open_authentic(struct esp_sa *sa, const uint8_t *text, size_t size)
     size = ROUND_DOWN(MIN(size, (size_t)TEXT_MAX), alignment);
     if (size == 0)
         return;
-    struct esp_plain plain = {.blocks = text, .blocks_size = ROUND_DOWN(size, ESP_BLOCK_MAX)};
-    plain.rest_size = size - plain.blocks_size;
-    memcpy(plain.rest, text + plain.blocks_size, plain.rest_size);
+    struct esp_plain plain = {.packet = text, .size = size};
     uint32_t low = __builtin_bswap32((uint32_t)++sa->sequence);
     memcpy(esp + 4, &low, sizeof(low));
     require(sa->out.seal(&sa->out, &plain, esp, sa->sequence));

@@ -311,8 +311,7 @@ static void test_tampering(void **state)
 static enum esp_result open_text(struct pair *pair, const uint8_t *text, size_t size)
 {
     uint8_t esp[BUFFER] = {0xc0, 0, 0, 2};
-    struct esp_plain plain = {.rest_size = size};
-    memcpy(plain.rest, text, size);
+    struct esp_plain plain = {.packet = text, .size = size};
     uint64_t sequence = ++pair->a->sequence;
     esp[7] = (uint8_t)sequence;
     assert_true(pair->a->out.seal(&pair->a->out, &plain, esp, sequence));
