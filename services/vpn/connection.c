@@ -156,9 +156,8 @@ static void follow_addresses(struct service *s)
 {
     /* A tunnel that is up stays at the gateway that has proved itself, whatever DNS says meanwhile. */
     struct ip_address local, remote = s->up ? s->remote : s->gateway;
-    if (remote.version == 0)
-        return;
-    if (!wire_local_for(&remote, &local) || (ip_equal(&local, &s->local) && ip_equal(&remote, &s->remote)))
+    if (remote.version == 0 || !wire_local_for(&remote, &local) ||
+        (ip_equal(&local, &s->local) && ip_equal(&remote, &s->remote)))
         return;
     s->local = local;
     s->remote = remote;

@@ -289,6 +289,5 @@ int main(int count, char **words)
     if (!service_start(&service, &configuration, &problem))
         fail("%s", problem.text);
     service_run(&service);
-    control_close();
     return EXIT_SUCCESS;
 }

@@ -6,11 +6,11 @@
 #include "services/vpn/service.h"
 #include "services/vpn/surroundings.h"
 
-/* The control socket: whoever connects gets the state and is hung up on. */
+/* The control socket: whoever connects gets the state and is hung up on. It stays when the program ends,
+ * which by then may not remove it; the next start does. */
 void control_open(const char *path);
 extern int control_descriptor; /* -1: none */
 void control_answer(const struct service *service);
-void control_close(void);
 
 /* The state to standard error, for SIGUSR1. */
 void control_print(const struct service *service);

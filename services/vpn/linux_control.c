@@ -104,11 +104,3 @@ void control_answer(const struct service *service)
     (void)!send(peer, text, text_size, MSG_NOSIGNAL);
     close(peer);
 }
-
-void control_close(void)
-{
-    if (control_descriptor < 0)
-        return;
-    close(control_descriptor);
-    (void)unlink(address.sun_path); /* fails where privileges were dropped; the next start removes it */
-}
