@@ -25,13 +25,18 @@ static void require(bool condition)
 
 static struct guest_network network(void)
 {
-    struct guest_network n = {.mac = {{2, 0, 0, 0, 0, 0xbb}},
-                              .gateway6 = ip_of("fe80::ff:fe00:bb"),
-                              .address4 = ip_of("10.30.0.1"),
-                              .address6 = ip_of("fd30::1"),
-                              .mtu = 1400,
-                              .lease = 60,
-                              .inner = {.dns = {ip_of("10.20.0.53"), ip_of("fd20::53")}, .dns_count = 2}};
+    struct guest_network n = {
+        .mac = {{2, 0, 0, 0, 0, 0xbb}},
+        .gateway6 = ip_of("fe80::ff:fe00:bb"),
+        .address4 = ip_of("10.30.0.1"),
+        .address6 = ip_of("fd30::1"),
+        .mtu = 1400,
+        .lease = 60,
+        .inner = {.dns = {ip_of("10.20.0.53"), ip_of("fd20::53")},
+                  .dns_count = 2,
+                  .subnets = {{.first = ip_of("10.20.0.0"), .last = ip_of("10.20.0.255")}},
+                  .subnet_count = 1},
+        .everything4 = true};
     guest_network_choose4(&n);
     return n;
 }
