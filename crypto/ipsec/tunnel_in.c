@@ -99,6 +99,7 @@ static size_t quoted_by(const struct icmp_report *report, const struct child_par
     return spi == child->spi_out ? least : spi == IKE_MARKER ? IPV6_MTU_MIN : 0;
 }
 
+/* False for what is no ICMP error about a packet of ours. */
 static bool take_icmp(struct tunnel *t, const struct ip_packet *outer, uint64_t now)
 {
     struct icmp_report report;
@@ -119,18 +120,12 @@ static bool take_icmp(struct tunnel *t, const struct ip_packet *outer, uint64_t 
 
 static bool take_whole(struct tunnel *t, const struct ip_packet *outer, uint64_t now)
 {
-    switch (outer->flow.protocol) {
-    case PROTOCOL_ESP:
-        open_esp(t, outer->data + outer->payload, outer->size - outer->payload, outer->traffic_class, now);
-        return true;
-    case PROTOCOL_UDP:
+    if (outer->flow.protocol == PROTOCOL_UDP)
         return take_udp(t, outer, now);
-    case PROTOCOL_ICMP:
-    case PROTOCOL_ICMPV6:
+    if (outer->flow.protocol != PROTOCOL_ESP)
         return take_icmp(t, outer, now);
-    default:
-        return false;
-    }
+    open_esp(t, outer->data + outer->payload, outer->size - outer->payload, outer->traffic_class, now);
+    return true;
 }
 
 /* Of ESP and UDP only what comes from a gateway is put together here; before there is an SA, any UDP, for it
@@ -160,9 +155,7 @@ bool tunnel_from_wire(struct tunnel *tunnel, uint8_t *packet, size_t size, uint6
             reassembly_take(&tunnel->reassembly, &outer, now, &rest->packet, &rest->size);
         tunnel->counters.reassembled += result == REASSEMBLY_WHOLE;
         tunnel->counters.reassembly_dropped += result == REASSEMBLY_DROPPED;
-        if (result != REASSEMBLY_WHOLE)
-            return true;
-        if (!ip_packet_parse(rest->packet, rest->size, &outer))
+        if (result != REASSEMBLY_WHOLE || !ip_packet_parse(rest->packet, rest->size, &outer))
             return true;
     }
     return tunnel->sa_count > 0 && take_whole(tunnel, &outer, now);
