@@ -90,31 +90,26 @@ static bool say_why(X509_STORE_CTX *ctx, struct report *problem)
     }
 }
 
-/* What the callback needs of the judgement. */
-struct judgement {
-    bool crl_required;
-    struct report *problem;
-};
-
-/* Called for each fault found, while its certificate and CRL are at hand. With CRLs that are not required, a
- * missing one alone is no reason. */
+/* Called for each fault found, while its certificate and CRL are at hand. */
 static int found(int good, X509_STORE_CTX *ctx)
 {
-    const struct judgement *judgement = X509_STORE_CTX_get_app_data(ctx);
-    if (good || (!judgement->crl_required && X509_STORE_CTX_get_error(ctx) == X509_V_ERR_UNABLE_TO_GET_CRL))
-        return 1;
-    return say_why(ctx, judgement->problem);
+    return good || say_why(ctx, X509_STORE_CTX_get_app_data(ctx));
+}
+
+/* The same where CRLs are not required: a missing one alone is no reason. */
+static int found_but_no_crl(int good, X509_STORE_CTX *ctx)
+{
+    return X509_STORE_CTX_get_error(ctx) == X509_V_ERR_UNABLE_TO_GET_CRL || found(good, ctx);
 }
 
 bool certificate_chain_holds(X509_STORE *store, STACK_OF(X509) * sent, bool crl_required, uint64_t now,
                              struct report *problem)
 {
-    struct judgement judgement = {crl_required, problem};
     if (now == 0)
         return report(problem, "the time is not known, so the gateway's certificate cannot be judged");
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     bool good = ctx && X509_STORE_CTX_init(ctx, store, sk_X509_value(sent, 0), sent) &&
-                X509_STORE_CTX_set_app_data(ctx, &judgement);
+                X509_STORE_CTX_set_app_data(ctx, problem);
     if (good) {
         X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
         X509_VERIFY_PARAM_set_time(param, (time_t)now);
@@ -122,7 +117,7 @@ bool certificate_chain_holds(X509_STORE *store, STACK_OF(X509) * sent, bool crl_
         X509_VERIFY_PARAM_set_depth(param, CERTIFICATES_MAX);
         X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CRL_CHECK |
                                                X509_V_FLAG_CRL_CHECK_ALL);
-        X509_STORE_CTX_set_verify_cb(ctx, found);
+        X509_STORE_CTX_set_verify_cb(ctx, crl_required ? found : found_but_no_crl);
         good = X509_verify_cert(ctx) == 1;
     }
     X509_STORE_CTX_free(ctx);

@@ -58,7 +58,8 @@ static bool parse_name(struct ini_text text, struct identity *out, struct report
     uint8_t *at = out->bytes;
     bool good = name ? add_attributes(name, text, problem)
                      : report(problem, "there is no memory for a distinguished name");
-    if (good && i2d_X509_NAME(name, NULL) > IDENTITY_MAX)
+    const int size = good ? i2d_X509_NAME(name, NULL) : 0;
+    if (good && (size <= 0 || size > IDENTITY_MAX))
         good = report(problem, "the distinguished name is longer than %d bytes", IDENTITY_MAX);
     out->kind = ID_DER_DN;
     out->size = good ? (uint16_t)i2d_X509_NAME(name, &at) : 0;
