@@ -112,7 +112,7 @@ int main(void)
 {
     static const struct crypto_surroundings surroundings = {.entropy = crypto_cpu_entropy};
     struct child_parameters child = {
-        .spi_in = SPI, .spi_out = SPI, .cipher = cipher_named("aes256gcm16", 11)};
+        .spi_in = SPI, .spi_out = SPI, .cipher = algorithm_named("aes256gcm16", 11)};
     packet[0] = 0x45;
     if (!crypto_start(&surroundings))
         return 1;

@@ -14,8 +14,8 @@ struct child_keys {
 /* Written by IKE, copied by ESP, wiped by both. */
 struct child_parameters {
     uint32_t spi_in, spi_out; /* host order */
-    const struct cipher *cipher;
-    const struct integrity *integrity; /* NULL with an AEAD */
+    const struct algorithm *cipher;
+    const struct algorithm *integrity; /* NULL with an AEAD */
     bool esn;
     struct child_keys in, out;
     struct selector_list local, remote;           /* as narrowed */

@@ -3,19 +3,21 @@
 #include "crypto/ipsec/connection.h"
 #include "lib/strings.h"
 
-#define CFG_REQUEST    1
-#define CFG_REPLY      2
-#define ATTRIBUTE_MASK 0x7fff
-#define PREFIX6_BYTES  17
-#define SUBNET4_BYTES  8
+#define CFG_REQUEST      1
+#define CFG_REPLY        2
+#define ATTRIBUTE_MASK   0x7fff
+#define PREFIX_BYTES_MAX 17 /* an IPv6 address and a prefix length */
 
-enum attribute {
-    INTERNAL_IP4_ADDRESS = 1,
-    INTERNAL_IP4_DNS = 3,
-    INTERNAL_IP6_ADDRESS = 8,
-    INTERNAL_IP6_DNS = 10,
-    INTERNAL_IP4_SUBNET = 13,
-    INTERNAL_IP6_SUBNET = 15
+/* What we ask for and take. An IPv6 address may have its prefix length behind it; a subnet has it, or a mask.
+ */
+enum content { ADDRESS, DNS, SUBNET };
+static const struct attribute {
+    uint16_t type;
+    uint8_t version, size_min, size_max;
+    enum content content;
+} attributes[] = {
+    {1, 4, 4, 4, ADDRESS},   {3, 4, 4, 4, DNS},    {13, 4, 8, 8, SUBNET},
+    {8, 6, 16, 17, ADDRESS}, {10, 6, 16, 16, DNS}, {15, 6, 17, 17, SUBNET},
 };
 
 static const struct ip_address *previous(const struct ike *ike, uint8_t version)
@@ -26,25 +28,16 @@ static const struct ip_address *previous(const struct ike *ike, uint8_t version)
     return NULL;
 }
 
-static void ask(struct builder *b, uint16_t attribute)
-{
-    put_be(b, attribute, 2);
-    put_be(b, 0, 2);
-}
-
 /* Asks for the address that we had, so that the guest's connections live on. */
-static void ask_address(struct builder *b, uint16_t attribute, const struct ip_address *had)
+static void put_attribute(struct writer *w, const struct attribute *a, const struct ip_address *had)
 {
-    if (!had) {
-        ask(b, attribute);
-        return;
-    }
-    bool six = had->version == 6;
-    put_be(b, attribute, 2);
-    put_be(b, ip_bytes(had->version) + six, 2);
-    put_bytes(b, had->bytes, ip_bytes(had->version));
-    if (six)
-        put_be(b, 128, 1);
+    uint8_t value[PREFIX_BYTES_MAX] = {[IP_BYTES_MAX] = 128};
+    bool known = a->content == ADDRESS && had;
+    if (known)
+        memcpy(value, had->bytes, ip_bytes(a->version));
+    writer_be(w, a->type, 2);
+    writer_be(w, known ? a->size_max : 0, 2);
+    writer_bytes(w, value, known ? a->size_max : 0);
 }
 
 void put_configuration_request(const struct ike *ike, struct builder *b)
@@ -53,26 +46,12 @@ void put_configuration_request(const struct ike *ike, struct builder *b)
     if (!config->want_inner4 && !config->want_inner6)
         return;
     payload_begin(b, PAYLOAD_CP);
-    put_be(b, CFG_REQUEST, 1);
-    put_be(b, 0, 3);
-    if (config->want_inner4) {
-        ask_address(b, INTERNAL_IP4_ADDRESS, previous(ike, 4));
-        ask(b, INTERNAL_IP4_DNS);
-        ask(b, INTERNAL_IP4_SUBNET);
-    }
-    if (config->want_inner6) {
-        ask_address(b, INTERNAL_IP6_ADDRESS, previous(ike, 6));
-        ask(b, INTERNAL_IP6_DNS);
-        ask(b, INTERNAL_IP6_SUBNET);
-    }
+    writer_be(&b->w, CFG_REQUEST, 1);
+    writer_zero(&b->w, 3);
+    for (unsigned i = 0; i < ARRAY_COUNT(attributes); i++)
+        if (attributes[i].version == 4 ? config->want_inner4 : config->want_inner6)
+            put_attribute(&b->w, &attributes[i], previous(ike, attributes[i].version));
     payload_end(b);
-}
-
-static struct ip_address address_of(uint8_t version, const uint8_t *bytes)
-{
-    struct ip_address ip = {.version = version};
-    memcpy(ip.bytes, bytes, ip_bytes(version));
-    return ip;
 }
 
 static void add_address(struct ip_address *list, unsigned *count, unsigned most, struct ip_address ip)
@@ -81,58 +60,35 @@ static void add_address(struct ip_address *list, unsigned *count, unsigned most,
         list[(*count)++] = ip;
 }
 
-static void add_subnet(struct ike_inner *out, struct ip_address ip, const uint8_t mask[IP_BYTES_MAX])
+/* IPv4 brings a mask, IPv6 a prefix length. */
+static void add_subnet(struct ike_inner *out, struct ip_address ip, const uint8_t *mask)
 {
-    if (out->subnet_count == IKE_SUBNETS_MAX)
+    if (out->subnet_count == IKE_SUBNETS_MAX || (ip.version == 6 && mask[0] > 128))
         return;
     struct traffic_selector *s = &out->subnets[out->subnet_count++];
     *s = (struct traffic_selector){.first_port = 0, .last_port = UINT16_MAX, .first = ip, .last = ip};
     for (unsigned i = 0; i < ip_bytes(ip.version); i++) {
-        s->first.bytes[i] &= mask[i];
-        s->last.bytes[i] |= (uint8_t)~mask[i];
-    }
-}
-
-static void prefix_mask(unsigned bits, uint8_t mask[IP_BYTES_MAX])
-{
-    for (unsigned i = 0; i < IP_BYTES_MAX; i++) {
-        unsigned left = bits > 8 * i ? MIN(bits - 8 * i, 8u) : 0;
-        mask[i] = (uint8_t)(0xff00 >> left);
+        unsigned left = mask[0] > 8 * i ? MIN(mask[0] - 8 * i, 8u) : 0;
+        uint8_t kept = ip.version == 4 ? mask[i] : (uint8_t)(0xff00 >> left);
+        s->first.bytes[i] &= kept;
+        s->last.bytes[i] |= (uint8_t)~kept;
     }
 }
 
 static void take_attribute(uint16_t type, const uint8_t *data, size_t size, struct ike_inner *out)
 {
-    uint8_t mask[IP_BYTES_MAX];
-    switch (type) {
-    case INTERNAL_IP4_ADDRESS:
-        if (size == 4)
-            add_address(out->address, &out->address_count, IKE_INNER_MAX, address_of(4, data));
-        break;
-    case INTERNAL_IP6_ADDRESS:
-        if (size == PREFIX6_BYTES || size == IP_BYTES_MAX)
-            add_address(out->address, &out->address_count, IKE_INNER_MAX, address_of(6, data));
-        break;
-    case INTERNAL_IP4_DNS:
-        if (size == 4)
-            add_address(out->dns, &out->dns_count, IKE_DNS_MAX, address_of(4, data));
-        break;
-    case INTERNAL_IP6_DNS:
-        if (size == IP_BYTES_MAX)
-            add_address(out->dns, &out->dns_count, IKE_DNS_MAX, address_of(6, data));
-        break;
-    case INTERNAL_IP4_SUBNET:
-        if (size == SUBNET4_BYTES)
-            add_subnet(out, address_of(4, data), data + 4);
-        break;
-    case INTERNAL_IP6_SUBNET:
-        if (size == PREFIX6_BYTES && data[IP_BYTES_MAX] <= 128) {
-            prefix_mask(data[IP_BYTES_MAX], mask);
-            add_subnet(out, address_of(6, data), mask);
-        }
-        break;
-    default: /* others are not asked for */
-        break;
+    for (unsigned i = 0; i < ARRAY_COUNT(attributes); i++) {
+        const struct attribute *a = &attributes[i];
+        struct ip_address ip = {.version = a->version};
+        if (a->type != type || size < a->size_min || size > a->size_max)
+            continue;
+        memcpy(ip.bytes, data, ip_bytes(a->version));
+        if (a->content == ADDRESS)
+            add_address(out->address, &out->address_count, IKE_INNER_MAX, ip);
+        else if (a->content == DNS)
+            add_address(out->dns, &out->dns_count, IKE_DNS_MAX, ip);
+        else
+            add_subnet(out, ip, data + ip_bytes(a->version));
     }
 }
 
@@ -145,17 +101,6 @@ static bool unusable(const struct ip_address *ip)
         return b[0] == 0 || b[0] == 127 || b[0] >= 224 || (b[0] == 169 && b[1] == 254);
     return b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||
            (memcmp(b, zero, IP_BYTES_MAX - 1) == 0 && b[IP_BYTES_MAX - 1] <= 1);
-}
-
-static bool addresses_usable(const struct ike_inner *inner, struct report *problem)
-{
-    char text[IP_TEXT_MAX];
-    for (unsigned i = 0; i < inner->address_count; i++)
-        if (unusable(&inner->address[i])) {
-            ip_format(&inner->address[i], text);
-            return report(problem, "the gateway gave us the inner address %s, which no host can have", text);
-        }
-    return true;
 }
 
 bool configuration_read(const struct payload_list *list, struct ike_inner *out, struct report *problem)
@@ -176,5 +121,11 @@ bool configuration_read(const struct payload_list *list, struct ike_inner *out, 
     }
     if (r.failed || kind != CFG_REPLY)
         return report(problem, "the gateway's configuration payload is malformed");
-    return addresses_usable(out, problem);
+    for (unsigned i = 0; i < out->address_count; i++) {
+        char text[IP_TEXT_MAX];
+        ip_format(&out->address[i], text);
+        if (unusable(&out->address[i]))
+            return report(problem, "the gateway gave us the inner address %s, which no host can have", text);
+    }
+    return true;
 }

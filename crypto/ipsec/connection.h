@@ -27,7 +27,11 @@
 #define COOKIE_MAX       64
 #define COOKIE2_BYTES    16
 #define NAT_HASH_BYTES   20 /* SHA-1: what the RFC prescribes; no security rests on it */
-#define SA_INIT_RESTARTS 6  /* by COOKIE and INVALID_KE_PAYLOAD together */
+
+struct nonce {
+    size_t size;
+    uint8_t bytes[NONCE_MAX];
+};
 
 /* What our one request in flight is about. */
 enum exchange {
@@ -45,21 +49,27 @@ enum exchange {
 
 struct request {
     enum exchange kind;
-    uint32_t message_id;
     unsigned sent;
     uint64_t due; /* next transmission, or giving up */
     struct outbox box;
 };
 
-/* What we keep of an exchange with keys until its answer comes. Holds a private key. */
-struct attempt {
+/* Our half of an exchange that makes keys. Holds a private key until ke_free. */
+struct own_half {
     struct key_exchange ke;
     uint8_t nonce[NONCE_BYTES];
-    uint64_t spi;                  /* our new one */
-    uint32_t child;                /* EX_CHILD: inbound SPI of the one to be replaced, 0: none;
-                                      EX_DELETE_CHILD: the one to be deleted */
-    const struct ke_group *wanted; /* by the peer's INVALID_KE_PAYLOAD */
-    unsigned restarts;
+    uint64_t spi; /* our new one */
+};
+
+/* What we keep of our exchange until its answer comes. */
+struct attempt {
+    struct own_half own;
+    uint32_t child;                 /* EX_CHILD: inbound SPI of the one to be replaced, 0: none;
+                                       EX_DELETE_CHILD: the one to be deleted */
+    const struct algorithm *wanted; /* by the peer's INVALID_KE_PAYLOAD */
+    unsigned restarts;              /* by it and by COOKIE together */
+    struct nonce
+        rival;        /* EX_CHILD: the lower one of the peer's rekeying of the same meanwhile; size 0: none */
     uint32_t deleted; /* outbound SPI that the peer deleted before we knew it: the answer may still name it */
     uint8_t cookie2[COOKIE2_BYTES];
 };
@@ -68,8 +78,7 @@ struct attempt {
 struct initial {
     size_t own_size, peer_size, cookie_size;
     uint8_t own[SA_INIT_OWN_MAX], peer[SA_INIT_PEER_MAX], cookie[COOKIE_MAX];
-    uint8_t peer_nonce[NONCE_MAX];
-    size_t peer_nonce_size;
+    struct nonce peer_nonce;
     struct report refusal; /* an unauthenticated error: believed only when nothing better comes */
 };
 
@@ -84,6 +93,7 @@ enum sa_state {
 
 struct ike_sa {
     struct ike *ike;
+    struct ike_sa *next;
     enum sa_state state;
     bool initiator; /* of this IKE SA: decides keys and the flag */
     bool reauth;    /* takes over from another IKE SA once it is up */
@@ -99,7 +109,7 @@ struct ike_sa {
     uint8_t mapping[NAT_HASH_BYTES]; /* what the gateway said last of where we seem to be */
     bool fragmentation, mobike;
     uint32_t peer_hashes; /* for RFC 7427 */
-    const struct ke_group *group;
+    const struct algorithm *group;
 
     uint32_t next_id, expected_id; /* of our requests, of the peer's */
     struct request request;
@@ -110,9 +120,8 @@ struct ike_sa {
     struct attempt attempt;
     struct initial *initial;
 
-    struct ike_sa *rival;  /* made by the peer's rekeying while ours of this SA was under way */
-    size_t low_nonce_size; /* the lower of the two nonces that made it (section 2.8.2) */
-    uint8_t low_nonce[NONCE_MAX];
+    struct ike_sa *rival; /* made by the peer's rekeying while ours of this SA was under way */
+    struct nonce low;     /* the lower of the two nonces that made it (section 2.8.2) */
 };
 
 enum child_state {
@@ -131,8 +140,7 @@ struct child {
     bool ours;                 /* made by our request */
     uint32_t replaces;         /* inbound SPI of the one before, 0: none */
     uint64_t born, rekey_at, expire_at, remove_at;
-    size_t low_size;
-    uint8_t low_nonce[NONCE_MAX]; /* the lower of the two nonces that made it (section 2.8.1) */
+    struct nonce low; /* the lower of the two nonces that made it (section 2.8.1) */
 };
 
 struct ike {
@@ -146,7 +154,7 @@ struct ike {
     unsigned failures; /* in a row */
     uint64_t now, wake;
     uint64_t suspected_at;
-    struct ike_sa *sas[SAS_MAX];
+    struct ike_sa *sas;
     struct ike_sa *current; /* the one that is live and not replaced */
     struct child children[CHILDREN_MAX];
     uint32_t sending; /* inbound SPI of the CHILD SA that ESP sends with */
@@ -159,17 +167,19 @@ struct ike {
 
 /* ---- ike.c: the life of the connection ---- */
 void ike_log(struct ike *ike, const char *fmt, ...) printf_like(2, 3);
-/* All SAs are given up. refused: the gateway said no, so it is tried again later and later. */
-void ike_fail(struct ike *ike, const char *why, bool refused);
-/* And tried again at once, if the tunnel stood long enough. */
-void ike_fail_now(struct ike *ike, const char *why);
+/* When it is tried again: after silence soon, after a refusal later and later, at once when the tunnel that
+ * is lost stood long enough, or in any case. */
+enum failure { FAIL_SILENT, FAIL_REFUSED, FAIL_LOST, FAIL_MOVED };
+/* All SAs are given up, and why. */
+void ike_fail(struct ike *ike, enum failure kind, const char *fmt, ...) printf_like(3, 4);
 /* One IKE SA is given up: the connection with it, unless it was only to take over from another. */
-void sa_fail(struct ike_sa *sa, const char *why, bool refused);
+void sa_fail(struct ike_sa *sa, enum failure kind, const char *fmt, ...) printf_like(3, 4);
 void ike_came_up(struct ike *ike);
 void wake_at(struct ike *ike, uint64_t when);
-/* Milliseconds until 80 to 90 percent of `seconds`, so that the two ends do not meet; NEVER for 0. */
-uint64_t soft_limit(struct ike *ike, uint32_t seconds);
-uint64_t hard_limit(struct ike *ike, uint32_t seconds);
+bool reached(struct ike *ike, uint64_t when); /* is it that late? If not, it wakes then */
+/* Brings two times forward to the end of `seconds` (0: never), and to 80 to 90 percent of it, so that the two
+ * ends do not meet. */
+void limit_life(struct ike *ike, uint32_t seconds, uint64_t *soft, uint64_t *hard);
 
 /* ---- sa.c: IKE SAs ---- */
 struct ike_sa *sa_create(struct ike *ike, bool initiator);
@@ -180,10 +190,8 @@ void sa_set_lifetimes(struct ike_sa *sa);
 /* The gateway refuses to rekey: a whole new IKE SA is to stand halfway to the end of what it does not renew.
  */
 void sa_renew_before(struct ike_sa *sa, uint64_t end);
-struct sk_keys sa_keys_out(const struct ike_sa *sa);
-struct sk_keys sa_keys_in(const struct ike_sa *sa);
+struct sk_keys sa_keys(const struct ike_sa *sa, bool of_initiator);
 bool sa_encapsulates(const struct ike_sa *sa);
-uint64_t sa_own_spi(const struct ike_sa *sa);
 uint64_t make_spi(struct ike *ike);
 void ike_sweep(struct ike *ike);
 
@@ -211,7 +219,6 @@ extern const struct exchange_kind exchange_kinds[EX_COUNT];
 
 void init_begin(struct ike_sa *sa); /* IKE_SA_INIT is in clear and goes its own way */
 void init_receive(struct ike_sa *sa, const struct ike_header *header, size_t size);
-void init_other_version(struct ike_sa *sa, uint8_t version);
 bool auth_build(struct ike_sa *sa, struct builder *b);
 void auth_answer(struct ike_sa *sa, const struct payload_list *list);
 bool child_build(struct ike_sa *sa, struct builder *b);
@@ -232,45 +239,79 @@ void child_request(struct ike_sa *sa, const struct payload_list *list, struct bu
 void rekey_ike_request(struct ike_sa *sa, const struct payload_list *list, struct builder *b);
 void informational_request(struct ike_sa *sa, const struct payload_list *list, struct builder *b);
 
+/* ---- agreement.c: what the exchanges that make keys have in common ---- */
+/* Holds a shared secret: to be wiped. */
+struct agreed {
+    struct ike_choice choice;
+    struct key_inputs in; /* views of both nonces and of `shared` */
+    uint8_t shared[KE_SHARED_MAX];
+};
+/* All that the policy allows, under our SPI of so many bytes. */
+struct proposal_offer offer_of(const struct ike *ike, enum ipsec_protocol protocol, uint8_t spi_bytes,
+                               uint64_t spi);
+/* A nonce and, with a group, a key; own->spi is set already. False without randomness. */
+bool half_make(struct ike *ike, struct own_half *own, const struct algorithm *group) must_check;
+void put_half(struct builder *b, const struct own_half *own); /* nonce and KE payloads */
+/* The answer to what sa->attempt.own asked for; false with a sentence. */
+bool agree_on_answer(struct ike_sa *sa, const struct payload_list *list, const struct proposal_offer *offer,
+                     struct agreed *out, struct report *problem) must_check;
+/* The peer's request: makes our half; false with the error in the answer. */
+bool agree_on_request(struct ike *ike, const struct payload_list *list, const struct proposal_offer *offer,
+                      struct own_half *own, struct agreed *out, struct builder *b) must_check;
+/* The group that the peer's INVALID_KE_PAYLOAD asks for; NULL with a sentence when the policy has it not. */
+const struct algorithm *wanted_group(const struct notify *n, const struct proposal_offer *offer,
+                                     struct report *problem);
+/* Our rekeying was refused. True when it is soon tried again; else `why` has the reason. */
+bool rekey_again(struct ike_sa *sa, const struct notify *n, const struct proposal_offer *offer,
+                 struct report *why);
+struct nonce lower_nonce(const struct key_inputs *in);
+/* Does what the first nonce made lose against what the second made (section 2.8.1)? */
+bool nonce_loses(const struct nonce *a, const struct nonce *b);
+
 /* ---- child.c: the table of CHILD SAs ---- */
+struct child *child_next(struct ike *ike, struct child *before); /* NULL: the first one */
 struct child *child_of_spi_in(struct ike *ike, uint32_t spi_in);
 struct child *child_of_spi_out(struct ike *ike, uint32_t spi_out);
-struct child *child_live(struct ike *ike);                     /* any that traffic can use */
-struct child *child_rival(struct ike *ike, uint32_t replaces); /* made by the peer in place of the same one */
+struct child *child_live(struct ike *ike); /* any that traffic can use */
+/* A live one that was made in place of another; by the peer, or by anybody. */
+struct child *child_made_for(struct ike *ike, uint32_t replaced, bool by_peer);
 uint32_t child_make_spi(struct ike *ike);
-/* What makes a CHILD SA out of an exchange. */
-struct child_agreed {
-    const struct ike_choice *choice;
-    const struct key_inputs *inputs;
+/* What a CHILD SA is made of, beside its keys. */
+struct child_terms {
     uint32_t spi_in, replaces;
     bool ours;
     struct selector_list local, remote;
 };
-struct child *child_add(struct ike_sa *sa, const struct child_agreed *agreed);
+struct child *child_add(struct ike_sa *sa, const struct ike_choice *choice, const struct key_inputs *in,
+                        const struct child_terms *terms);
 void child_use(struct ike *ike, struct child *child);
-void child_end(struct ike *ike, struct child *child); /* deleted: lingers when another has its traffic */
+void child_wait(struct ike *ike, struct child *child); /* for the peer's DELETE */
+void child_end(struct ike *ike, struct child *child);  /* deleted: lingers when another has its traffic */
 void child_remove(struct ike *ike, struct child *child);
+void children_remove(struct ike *ike); /* all */
 void children_end(struct ike_sa *sa);
 void children_move(struct ike_sa *sa);
 void children_tick(struct ike *ike);
-void child_settle(struct ike *ike, struct child *old, struct child *made); /* after our rekeying */
-struct proposal_offer child_offer(const struct ike *ike, bool with_groups);
+/* After our rekeying. */
+void child_settle(struct ike_sa *sa, struct child *old, struct child *made);
+/* ---- child_exchange.c ---- */
+/* The traffic selectors of an answer, which may be no more than `old` had, or the policy asks for. */
+bool child_read_selectors(struct ike *ike, const struct payload_list *list, const struct child *old,
+                          struct child_terms *out, struct report *problem) must_check;
 
 /* ---- nat.c ---- */
 void put_nat_detection(struct ike_sa *sa, struct builder *b);
 void nat_judge(struct ike_sa *sa, const struct payload_list *list);
-/* Does our mapping matter and can it be asked for? Has it changed since the last answer? */
+/* Does our mapping matter and can it be asked for? */
 bool nat_watches(const struct ike_sa *sa);
-bool nat_mapping_changed(struct ike_sa *sa, const struct payload_list *list);
 /* ---- configuration.c ---- */
 void put_configuration_request(const struct ike *ike, struct builder *b);
 bool configuration_read(const struct payload_list *list, struct ike_inner *out,
                         struct report *problem) must_check;
 /* ---- informational.c ---- */
+void connection_closed(struct ike *ike, const char *how);
 void take_auth_lifetime(struct ike_sa *sa, const struct payload_list *list);
 
-/* The lower of two nonces, as section 2.8.1 compares them; and whether a is lower than b. */
-bool nonce_lower(struct bytes_view a, struct bytes_view b);
 struct error_words {
     char text[200];
 };

@@ -88,25 +88,29 @@ static void describe_child(const struct ike *ike, const struct describer *d, con
             (unsigned long)n.selector_refused, (unsigned long)n.malformed);
 }
 
-void ike_describe(const struct ike *ike, const struct describer *d)
+static void describe_addresses(const struct describer *d, const char *what, const struct ip_address *list,
+                               unsigned count)
 {
     char text[IP_TEXT_MAX];
+    for (unsigned i = 0; i < count; i++) {
+        ip_format(&list[i], text);
+        say(d, "  %s %s", what, text);
+    }
+}
+
+void ike_describe(const struct ike *ike, const struct describer *d)
+{
     say(d, "tunnel: %s", ike->is_up ? "up" : ike->wanted ? "down, trying" : "down");
     if (ike->again_at != NEVER)
         say(d, "  next try in %lu s", (unsigned long)seconds_until(d, ike->again_at));
     if (ike->last_error.text[0])
         say(d, "  last error: %s", ike->last_error.text);
-    for (unsigned i = 0; ike->is_up && i < ike->inner.address_count; i++) {
-        ip_format(&ike->inner.address[i], text);
-        say(d, "  inner address %s", text);
+    if (ike->is_up) {
+        describe_addresses(d, "inner address", ike->inner.address, ike->inner.address_count);
+        describe_addresses(d, "DNS", ike->inner.dns, ike->inner.dns_count);
     }
-    for (unsigned i = 0; ike->is_up && i < ike->inner.dns_count; i++) {
-        ip_format(&ike->inner.dns[i], text);
-        say(d, "  DNS %s", text);
-    }
-    for (unsigned i = 0; i < SAS_MAX; i++)
-        if (ike->sas[i])
-            describe_sa(d, ike->sas[i]);
+    for (const struct ike_sa *sa = ike->sas; sa; sa = sa->next)
+        describe_sa(d, sa);
     for (unsigned i = 0; i < CHILDREN_MAX; i++)
         if (ike->children[i].state != CHILD_FREE)
             describe_child(ike, d, &ike->children[i]);

@@ -104,7 +104,7 @@ static bool cbc_open(struct esp_transform *t, uint8_t *esp, size_t text_size, ui
 
 /* ---- Both ---- */
 
-static bool set_integrity_key(struct esp_transform *t, const struct integrity *integrity, const uint8_t *key)
+static bool set_integrity_key(struct esp_transform *t, const struct algorithm *integrity, const uint8_t *key)
 {
     EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     t->mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
@@ -120,7 +120,7 @@ static bool set_integrity_key(struct esp_transform *t, const struct integrity *i
 bool esp_transform_init(struct esp_transform *t, const struct child_parameters *child,
                         enum esp_direction direction)
 {
-    const struct cipher *cipher = child->cipher;
+    const struct algorithm *cipher = child->cipher;
     const struct child_keys *keys = direction == ESP_OUT ? &child->out : &child->in;
     bool aead = cipher->icv_bytes > 0;
     *t = (struct esp_transform){.seal = aead ? aead_seal : cbc_seal,
@@ -135,7 +135,7 @@ bool esp_transform_init(struct esp_transform *t, const struct child_parameters *
         memcpy(t->salt, keys->cipher + cipher->key_bytes, SALT_BYTES_MAX);
     t->cipher = EVP_CIPHER_CTX_new();
     if (t->cipher &&
-        EVP_CipherInit_ex(t->cipher, cipher_evp(cipher), NULL, keys->cipher, NULL, direction == ESP_OUT) &&
+        EVP_CipherInit_ex(t->cipher, cipher->evp(), NULL, keys->cipher, NULL, direction == ESP_OUT) &&
         (aead || (EVP_CIPHER_CTX_set_padding(t->cipher, 0) && /* would cost an AEAD time with each packet */
                   set_integrity_key(t, child->integrity, keys->integrity))))
         return true;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request in flight, its retransmission, and strict message IDs (RFC 7296 sections 2.1 to 2.3). */
 #include "crypto/ipsec/connection.h"
-#include "lib/format.h"
 #include "lib/strings.h"
 
 /* Waiting after each transmission; the request is given up after the last. */
@@ -23,7 +22,7 @@ bool sa_seal(struct ike_sa *sa, uint8_t exchange, uint8_t flags, uint32_t messag
              const struct builder *payloads, struct outbox *out)
 {
     struct ike *ike = sa->ike;
-    struct seal seal = {.keys = sa_keys_out(sa),
+    struct seal seal = {.keys = sa_keys(sa, sa->initiator),
                         .counter = &sa->counter,
                         .entropy = ike->call.entropy,
                         .owner = ike->owner,
@@ -61,20 +60,17 @@ void request_begin(struct ike_sa *sa, enum exchange kind)
 {
     const struct exchange_kind *exchange = &exchange_kinds[kind];
     struct ike *ike = sa->ike;
-    struct builder b = builder_of(ike->plain, sizeof(ike->plain));
+    struct builder b = {.w = writer_of(ike->plain, sizeof(ike->plain))};
     sa->request.kind = kind;
-    sa->request.message_id = sa->next_id;
     sa->request.sent = 0;
     bool built = exchange->build(sa, &b);
     /* A build function may have found that there is nothing to ask, or that all is over. */
     if (sa->request.kind == EX_NONE || sa->state >= SA_GONE)
         return;
     if (!built || !sa_seal(sa, exchange->type, 0, sa->next_id, &b, &sa->request.box)) {
-        char why[REPORT_MAX];
-        format(why, sizeof(why), "a message (%s) could not be made: %s", exchange->name,
-               b.failed ? "it is too large" : "no randomness, no memory, or the cipher failed");
         request_end(sa);
-        sa_fail(sa, why, true);
+        sa_fail(sa, FAIL_REFUSED, "a message (%s) could not be made: %s", exchange->name,
+                b.w.failed ? "it is too large" : "no randomness, no memory, or the cipher failed");
         return;
     }
     sa->next_id++;
@@ -84,33 +80,31 @@ void request_begin(struct ike_sa *sa, enum exchange kind)
 void request_end(struct ike_sa *sa)
 {
     sa->request.kind = EX_NONE;
-    ke_free(&sa->attempt.ke);
+    ke_free(&sa->attempt.own.ke);
     wake_at(sa->ike, sa->ike->now);
 }
 
 static void give_up(struct ike_sa *sa)
 {
-    struct ike *ike = sa->ike;
-    char why[REPORT_MAX], where[IP_TEXT_MAX];
+    enum exchange kind = sa->request.kind;
+    char where[IP_TEXT_MAX];
     ip_format(&sa->remote.ip, where);
-    if (sa->state == SA_INIT && sa->initial && sa->initial->refusal.text[0]) {
-        sa_fail(sa, sa->initial->refusal.text, true);
-        return;
-    }
-    if (sa->request.kind == EX_DELETE_IKE) {
+    if (kind == EX_DELETE_IKE) {
         delete_ike_answer(sa, NULL);
         return;
     }
-    format(why, sizeof(why), "the gateway at %s port %u %s %s", where, sa->remote.port,
-           ike->current == sa ? "has stopped answering; unanswered:" : "does not answer",
-           exchange_kinds[sa->request.kind].name);
     request_end(sa);
-    sa_fail(sa, why, false);
+    if (kind == EX_INIT && sa->initial->refusal.text[0])
+        sa_fail(sa, FAIL_REFUSED, "%s", sa->initial->refusal.text);
+    else
+        sa_fail(sa, FAIL_SILENT, "the gateway at %s port %u %s %s", where, sa->remote.port,
+                sa->ike->current == sa ? "has stopped answering; unanswered:" : "does not answer",
+                exchange_kinds[kind].name);
 }
 
 void request_tick(struct ike_sa *sa)
 {
-    if (sa->state > SA_REPLACED || sa->ike->now < sa->request.due)
+    if (sa->state > SA_REPLACED || !reached(sa->ike, sa->request.due))
         return;
     if (sa->request.sent >= ARRAY_COUNT(patience_ms))
         give_up(sa);
@@ -118,20 +112,10 @@ void request_tick(struct ike_sa *sa)
         request_resend(sa);
 }
 
-/* Answers the peer's request; what is sent is kept for its retransmissions. */
-static void respond(struct ike_sa *sa, const struct ike_header *header, const struct builder *b,
-                    const struct ike_datagram *from)
-{
-    sa->response.count = 0;
-    if (sa_seal(sa, header->exchange, IKE_FLAG_RESPONSE, header->message_id, b, &sa->response))
-        send_box(sa, &sa->response, &from->local, &from->remote);
-}
-
 static void take_request(struct ike_sa *sa, const struct ike_header *header, const struct payload_list *list,
                          bool well_formed, const struct ike_datagram *from)
 {
-    struct ike *ike = sa->ike;
-    struct builder b = builder_of(ike->plain, sizeof(ike->plain));
+    struct builder b = {.w = writer_of(sa->ike->plain, sizeof(sa->ike->plain))};
     sa->expected_id++;
     if (!well_formed)
         put_notify(&b, NOTIFY_INVALID_SYNTAX, NULL, 0);
@@ -145,7 +129,10 @@ static void take_request(struct ike_sa *sa, const struct ike_header *header, con
         rekey_ike_request(sa, list, &b);
     else
         put_notify(&b, NOTIFY_INVALID_SYNTAX, NULL, 0);
-    respond(sa, header, &b, from);
+    /* What is sent is kept for the request's retransmissions. */
+    sa->response.count = 0;
+    if (sa_seal(sa, header->exchange, IKE_FLAG_RESPONSE, header->message_id, &b, &sa->response))
+        send_box(sa, &sa->response, &from->local, &from->remote);
 }
 
 static void take_response(struct ike_sa *sa, const struct payload_list *list, bool well_formed)
@@ -155,11 +142,9 @@ static void take_response(struct ike_sa *sa, const struct payload_list *list, bo
         exchange->answer(sa, list);
         return;
     }
-    char why[REPORT_MAX];
-    format(why, sizeof(why), "the gateway's answer (%s) is %s", exchange->name,
-           well_formed ? "beyond what is known here: it has an unknown critical payload" : "malformed");
     request_end(sa);
-    sa_fail(sa, why, true);
+    sa_fail(sa, FAIL_REFUSED, "the gateway's answer (%s) is %s", exchange->name,
+            well_formed ? "beyond what is known here: it has an unknown critical payload" : "malformed");
 }
 
 /* Is this a message that we wait for? A retransmitted request is one, too. */
@@ -170,7 +155,7 @@ static bool expected(const struct ike_sa *sa, const struct ike_header *header)
         return false;
     if (header->flags & IKE_FLAG_RESPONSE)
         return sa->state < SA_GONE && sa->request.kind != EX_NONE && sa->request.kind != EX_INIT &&
-               header->message_id == sa->request.message_id &&
+               header->message_id + 1 == sa->next_id &&
                header->exchange == exchange_kinds[sa->request.kind].type;
     return sa->state >= SA_LIVE &&
            (header->message_id == sa->expected_id || header->message_id + 1 == sa->expected_id);
@@ -180,7 +165,7 @@ void sa_receive(struct ike_sa *sa, const struct ike_header *header, size_t size,
                 const struct ike_datagram *from)
 {
     struct ike *ike = sa->ike;
-    struct sk_keys keys = sa_keys_in(sa);
+    struct sk_keys keys = sa_keys(sa, !sa->initiator);
     struct opened opened;
     if (!expected(sa, header) || !protect_open(&keys, ike->incoming, size, &opened))
         return;

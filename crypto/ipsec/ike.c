@@ -5,11 +5,18 @@
 #include "lib/strings.h"
 #include <openssl/crypto.h>
 
-#define SILENT_BACKOFF_MAX_MS  (4 * SECOND_MS)
-#define REFUSED_BACKOFF_MAX_MS (60 * SECOND_MS)
-#define REFUSED_BACKOFF_MS     (2 * SECOND_MS)
-#define BACKOFF_DOUBLINGS_MAX  6
-#define AT_ONCE_MS             1
+#define BACKOFF_DOUBLINGS_MAX 6
+#define AT_ONCE_MS            1
+
+/* How long is waited before the next start: doubled with each failure in a row, up to a limit. */
+static const struct {
+    uint64_t first, most;
+} backoff[] = {
+    [FAIL_SILENT] = {SECOND_MS, 4 * SECOND_MS},
+    [FAIL_REFUSED] = {2 * SECOND_MS, 60 * SECOND_MS},
+    [FAIL_LOST] = {2 * SECOND_MS, 60 * SECOND_MS},
+    [FAIL_MOVED] = {AT_ONCE_MS, AT_ONCE_MS},
+};
 
 void ike_log(struct ike *ike, const char *fmt, ...)
 {
@@ -26,77 +33,73 @@ void wake_at(struct ike *ike, uint64_t when)
     ike->wake = MIN(ike->wake, when);
 }
 
-uint64_t soft_limit(struct ike *ike, uint32_t seconds)
+bool reached(struct ike *ike, uint64_t when)
+{
+    if (ike->now < when)
+        wake_at(ike, when);
+    return ike->now >= when;
+}
+
+void limit_life(struct ike *ike, uint32_t seconds, uint64_t *soft, uint64_t *hard)
 {
     uint8_t random = 0;
+    uint64_t ms = seconds * SECOND_MS;
     if (seconds == 0)
-        return NEVER;
+        return;
     if (!ike->call.entropy(ike->owner, &random, sizeof(random)))
         random = 0;
-    uint64_t ms = seconds * SECOND_MS;
-    return ike->now + ms * 8 / 10 + ms * random / (10 * 256);
+    *soft = MIN(*soft, ike->now + ms * 8 / 10 + ms * random / (10 * 256));
+    *hard = MIN(*hard, ike->now + ms);
 }
 
-uint64_t hard_limit(struct ike *ike, uint32_t seconds)
+static void fail_list(struct ike *ike, enum failure kind, const char *fmt, va_list args)
 {
-    return seconds ? ike->now + seconds * SECOND_MS : NEVER;
-}
-
-static void give_up(struct ike *ike, const char *why, uint64_t again_in_ms)
-{
-    /* `why` may lie in an SA that is about to go. */
-    ike->last_error.text[0] = '\0';
-    report(&ike->last_error, "%s", why);
-    for (unsigned i = 0; i < SAS_MAX; i++)
-        if (ike->sas[i] && ike->sas[i]->state != SA_GONE)
-            sa_kill(ike->sas[i]);
-    for (unsigned i = 0; i < CHILDREN_MAX; i++)
-        child_remove(ike, &ike->children[i]);
+    if (ike->is_up && ike->now >= ike->up_since + STEADY_MS) {
+        ike->failures = 0;
+        kind = kind == FAIL_LOST ? FAIL_MOVED : kind;
+    }
+    uint64_t delay = backoff[kind].first << MIN(ike->failures, (unsigned)BACKOFF_DOUBLINGS_MAX);
+    uint64_t again_in_ms = MIN(delay, backoff[kind].most);
+    ike->failures += kind != FAIL_MOVED;
+    format_list(ike->last_error.text, sizeof(ike->last_error.text), fmt, args);
+    for (struct ike_sa *sa = ike->sas; sa; sa = sa->next)
+        if (sa->state != SA_GONE)
+            sa_kill(sa);
+    children_remove(ike);
     ike->current = NULL;
     ike->is_up = false;
     ike->again_at = ike->wanted ? ike->now + again_in_ms : NEVER;
+    wake_at(ike, ike->again_at);
     ike->call.down(ike->owner, ike->last_error.text, ike->wanted ? again_in_ms : 0);
 }
 
-static bool steady(const struct ike *ike)
+void ike_fail(struct ike *ike, enum failure kind, const char *fmt, ...)
 {
-    return ike->is_up && ike->now >= ike->up_since + STEADY_MS;
+    va_list args;
+    va_start(args, fmt);
+    fail_list(ike, kind, fmt, args);
+    va_end(args);
 }
 
-void ike_fail(struct ike *ike, const char *why, bool refused)
-{
-    if (steady(ike))
-        ike->failures = 0;
-    uint64_t most = refused ? REFUSED_BACKOFF_MAX_MS : SILENT_BACKOFF_MAX_MS;
-    uint64_t delay = (refused ? REFUSED_BACKOFF_MS : SECOND_MS)
-                     << MIN(ike->failures, (unsigned)BACKOFF_DOUBLINGS_MAX);
-    ike->failures++;
-    give_up(ike, why, MIN(delay, most));
-}
-
-void ike_fail_now(struct ike *ike, const char *why)
-{
-    if (steady(ike))
-        give_up(ike, why, AT_ONCE_MS);
-    else
-        ike_fail(ike, why, true);
-}
-
-void sa_fail(struct ike_sa *sa, const char *why, bool refused)
+void sa_fail(struct ike_sa *sa, enum failure kind, const char *fmt, ...)
 {
     struct ike *ike = sa->ike;
-    if (sa == ike->current || !ike->current) {
-        if (sa->state != SA_GONE && sa->state != SA_REPLACED)
-            ike_fail(ike, why, refused);
-        else
-            sa_kill(sa);
-        return;
+    bool is_connection = sa == ike->current || !ike->current;
+    char why[REPORT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    if (is_connection && sa->state != SA_GONE && sa->state != SA_REPLACED) {
+        fail_list(ike, kind, fmt, args);
+    } else {
+        format_list(why, sizeof(why), fmt, args);
+        if (!is_connection && sa->reauth) {
+            ike_log(ike, "re-authentication failed: %s", why);
+            ike->current->reauth_at = ike->now + REAUTH_AGAIN_MS;
+            wake_at(ike, ike->current->reauth_at);
+        }
+        sa_kill(sa);
     }
-    if (sa->reauth) {
-        ike_log(ike, "re-authentication failed: %s", why);
-        ike->current->reauth_at = ike->now + REAUTH_AGAIN_MS;
-    }
-    sa_kill(sa);
+    va_end(args);
 }
 
 void ike_came_up(struct ike *ike)
@@ -126,11 +129,9 @@ void ike_destroy(struct ike *ike)
 {
     if (!ike)
         return;
-    for (unsigned i = 0; i < CHILDREN_MAX; i++)
-        child_remove(ike, &ike->children[i]);
-    for (unsigned i = 0; i < SAS_MAX; i++)
-        if (ike->sas[i])
-            sa_kill(ike->sas[i]);
+    children_remove(ike);
+    for (struct ike_sa *sa = ike->sas; sa; sa = sa->next)
+        sa_kill(sa);
     ike_sweep(ike);
     OPENSSL_clear_free(ike, sizeof(*ike));
 }
@@ -138,19 +139,14 @@ void ike_destroy(struct ike *ike)
 static void start(struct ike *ike, bool reauth)
 {
     struct ike_sa *sa = sa_create(ike, true);
+    uint64_t *due = reauth ? &ike->current->reauth_at : &ike->again_at;
+    *due = sa ? NEVER : ike->now + (reauth ? REAUTH_AGAIN_MS : SECOND_MS);
+    wake_at(ike, *due);
     if (!sa) {
         ike_log(ike, "there is no memory or randomness for an IKE SA");
-        if (!reauth)
-            ike->again_at = ike->now + SECOND_MS;
-        else
-            ike->current->reauth_at = ike->now + REAUTH_AGAIN_MS;
         return;
     }
     sa->reauth = reauth;
-    if (reauth)
-        ike->current->reauth_at = NEVER;
-    else
-        ike->again_at = NEVER;
     init_begin(sa);
 }
 
@@ -158,12 +154,10 @@ static void start(struct ike *ike, bool reauth)
 static uint64_t last_heard(struct ike *ike)
 {
     uint64_t last = ike->current->last_in;
-    for (unsigned i = 0; i < CHILDREN_MAX; i++) {
-        struct esp_counters counters;
-        if (ike->children[i].state != CHILD_FREE &&
-            ike->call.child_counters(ike->tunnel, ike->children[i].p.spi_in, &counters))
+    struct esp_counters counters;
+    for (struct child *c = NULL; (c = child_next(ike, c));)
+        if (ike->call.child_counters(ike->tunnel, c->p.spi_in, &counters))
             last = MAX(last, counters.last_in_ms);
-    }
     return last;
 }
 
@@ -178,28 +172,21 @@ static bool unconfirmed(struct ike *ike, const struct child *c)
 static enum exchange due_for_current(struct ike_sa *sa)
 {
     struct ike *ike = sa->ike;
-    bool may_retry = ike->now >= sa->retry_at;
+    bool may_retry = reached(ike, sa->retry_at);
     if (!child_live(ike) && may_retry) {
         sa->attempt.child = 0;
         return EX_CHILD;
     }
-    if (ike->now >= sa->rekey_at && may_retry)
+    if (may_retry && reached(ike, sa->rekey_at))
         return EX_REKEY_IKE;
-    for (unsigned i = 0; i < CHILDREN_MAX && may_retry; i++) {
-        struct child *c = &ike->children[i];
+    for (struct child *c = NULL; may_retry && (c = child_next(ike, c));)
         if (c->state == CHILD_LIVE && c->sa == sa && ike->now >= c->rekey_at && !unconfirmed(ike, c)) {
             sa->attempt.child = c->p.spi_in;
             return EX_CHILD;
         }
-    }
-    uint64_t check = ike->config->dead_peer_interval
-                         ? last_heard(ike) + ike->config->dead_peer_interval * SECOND_MS
-                         : NEVER;
-    if (ike->now >= check || sa->probe)
-        return EX_LIVENESS;
-    wake_at(ike, check);
-    wake_at(ike, may_retry ? sa->rekey_at : sa->retry_at);
-    return EX_NONE;
+    uint64_t patience = ike->config->dead_peer_interval * SECOND_MS;
+    bool quiet = patience && reached(ike, last_heard(ike) + patience);
+    return quiet || sa->probe ? EX_LIVENESS : EX_NONE;
 }
 
 /* What this IKE SA's next request is to be. */
@@ -212,9 +199,9 @@ static enum exchange due(struct ike_sa *sa)
         return EX_NONE;
     if (sa->move)
         return EX_MOVE;
-    for (unsigned i = 0; i < CHILDREN_MAX; i++)
-        if (ike->children[i].state == CHILD_SUPERSEDED && ike->children[i].sa == sa) {
-            sa->attempt.child = ike->children[i].p.spi_in;
+    for (struct child *c = NULL; (c = child_next(ike, c));)
+        if (c->state == CHILD_SUPERSEDED && c->sa == sa) {
+            sa->attempt.child = c->p.spi_in;
             return EX_DELETE_CHILD;
         }
     return sa == ike->current ? due_for_current(sa) : EX_NONE;
@@ -226,29 +213,29 @@ static void keep_alive(struct ike_sa *sa)
     struct ike *ike = sa->ike;
     if (!sa->nat_local || ike->config->keepalive_interval == 0)
         return;
-    if (ike->now >= sa->keepalive_at) {
+    if (reached(ike, sa->keepalive_at)) {
         struct ike_datagram datagram = {sa->local, sa->remote, &byte, sizeof(byte)};
         ike->call.send(ike->owner, &datagram);
         sa->keepalive_at = ike->now + ike->config->keepalive_interval * SECOND_MS;
+        wake_at(ike, sa->keepalive_at);
     }
-    wake_at(ike, sa->keepalive_at);
 }
 
 static void sa_tick(struct ike_sa *sa)
 {
     struct ike *ike = sa->ike;
-    if (ike->now >= sa->expire_at) {
-        if (sa == ike->current)
-            ike_fail_now(ike, "the IKE SA reached the end of its lifetime and could not be renewed");
+    bool is_current = sa == ike->current;
+    if (reached(ike, sa->expire_at)) {
+        if (is_current)
+            ike_fail(ike, FAIL_LOST, "the IKE SA reached the end of its lifetime and could not be renewed");
         else
             sa_kill(sa);
         return;
     }
-    if (sa == ike->current && ike->now >= sa->reauth_by) {
-        ike_fail(ike, "the gateway could not be authenticated anew within the reauth-lifetime", true);
+    if (is_current && reached(ike, sa->reauth_by)) {
+        ike_fail(ike, FAIL_REFUSED, "the gateway could not be authenticated anew within the reauth-lifetime");
         return;
     }
-    wake_at(ike, sa == ike->current ? MIN(sa->expire_at, sa->reauth_by) : sa->expire_at);
     if (sa->request.kind != EX_NONE)
         request_tick(sa);
     if (sa->request.kind == EX_NONE && sa->state >= SA_LIVE && sa->state <= SA_REPLACED) {
@@ -256,8 +243,6 @@ static void sa_tick(struct ike_sa *sa)
         if (next != EX_NONE)
             request_begin(sa, next);
     }
-    if (sa->request.kind != EX_NONE && sa->state <= SA_REPLACED)
-        wake_at(ike, sa->request.due);
     if (sa == ike->current)
         keep_alive(sa);
 }
@@ -266,16 +251,13 @@ static uint64_t run(struct ike *ike)
 {
     ike->wake = NEVER;
     children_tick(ike);
-    if (ike->current && ike->wanted && ike->now >= ike->current->reauth_at)
+    if (ike->current && ike->wanted && reached(ike, ike->current->reauth_at))
         start(ike, true);
-    if (ike->wanted && ike->now >= ike->again_at)
+    if (ike->wanted && reached(ike, ike->again_at))
         start(ike, false);
-    for (unsigned i = 0; i < SAS_MAX; i++)
-        if (ike->sas[i] && ike->sas[i]->state < SA_DEAD)
-            sa_tick(ike->sas[i]);
-    if (ike->current && ike->wanted)
-        wake_at(ike, ike->current->reauth_at);
-    wake_at(ike, ike->again_at);
+    for (struct ike_sa *sa = ike->sas; sa; sa = sa->next)
+        if (sa->state < SA_DEAD)
+            sa_tick(sa);
     ike_sweep(ike);
     return MAX(ike->wake, ike->now);
 }
@@ -286,15 +268,14 @@ static void change_address(struct ike *ike)
 {
     struct ike_sa *sa = ike->current;
     if (!sa->mobike || sa->remote.ip.version != ike->local.version) {
-        give_up(ike,
-                sa->mobike ? "our address changed to the other IP version; the tunnel begins anew"
-                           : "our address changed, and the gateway does not support MOBIKE",
-                AT_ONCE_MS);
+        ike_fail(ike, FAIL_MOVED, "%s",
+                 sa->mobike ? "our address changed to the other IP version; the tunnel begins anew"
+                            : "our address changed, and the gateway does not support MOBIKE");
         return;
     }
-    for (unsigned i = 0; i < SAS_MAX; i++)
-        if (ike->sas[i] && ike->sas[i] != sa && ike->sas[i]->state <= SA_AUTH)
-            sa_fail(ike->sas[i], "our address changed", false);
+    for (struct ike_sa *other = ike->sas; other; other = other->next)
+        if (other != sa && other->state <= SA_AUTH)
+            sa_fail(other, FAIL_SILENT, "our address changed");
     sa->local.ip = ike->local;
     sa->move = true;
     children_move(sa);
@@ -314,9 +295,8 @@ void ike_connect(struct ike *ike, const struct ip_address *local, const struct i
         ike->failures = 0;
         ike->again_at = now;
     } else if (!ike->current && moved) {
-        for (unsigned i = 0; i < SAS_MAX; i++)
-            if (ike->sas[i])
-                sa_kill(ike->sas[i]);
+        for (struct ike_sa *sa = ike->sas; sa; sa = sa->next)
+            sa_kill(sa);
         ike->again_at = now;
     } else if (ike->current && !ip_equal(&ike->current->local.ip, local)) {
         change_address(ike);
@@ -329,24 +309,20 @@ void ike_disconnect(struct ike *ike, uint64_t now)
     ike->now = now;
     ike->wanted = false;
     ike->again_at = NEVER;
-    for (unsigned i = 0; i < SAS_MAX; i++) {
-        struct ike_sa *sa = ike->sas[i];
-        if (sa && sa->state <= SA_AUTH)
+    for (struct ike_sa *sa = ike->sas; sa; sa = sa->next)
+        if (sa->state <= SA_AUTH)
             sa_kill(sa);
-        else if (sa && sa->state == SA_LIVE)
+        else if (sa->state == SA_LIVE)
             sa->close = true;
-    }
     run(ike);
 }
 
 static struct ike_sa *find_sa(struct ike *ike, const struct ike_header *header)
 {
-    for (unsigned i = 0; i < SAS_MAX; i++) {
-        struct ike_sa *sa = ike->sas[i];
-        if (sa && sa->state != SA_DEAD && sa->spi_i == header->spi_i &&
+    for (struct ike_sa *sa = ike->sas; sa; sa = sa->next)
+        if (sa->state != SA_DEAD && sa->spi_i == header->spi_i &&
             (sa->spi_r == header->spi_r || sa->state == SA_INIT))
             return sa;
-    }
     return NULL;
 }
 
@@ -360,23 +336,13 @@ void ike_receive(struct ike *ike, const struct ike_datagram *datagram, uint64_t 
     if (!header_read(ike->incoming, datagram->size, &header))
         return;
     struct ike_sa *sa = find_sa(ike, &header);
-    if (MAJOR_VERSION(header.version) != MAJOR_VERSION(IKE_VERSION)) {
-        if (sa && sa->state == SA_INIT && ip_equal(&datagram->remote.ip, &sa->remote.ip))
-            init_other_version(sa, MAJOR_VERSION(header.version));
-        run(ike);
-        return;
-    }
-    if (!sa || (sa->state != SA_INIT && header.next != PAYLOAD_SK && header.next != PAYLOAD_SKF)) {
-        /* In clear: INVALID_IKE_SPI, INVALID_SPI or noise. It proves nothing (section 2.21.4). */
-        ike_suspect(ike, now);
-        return;
-    }
-    if (sa->state == SA_INIT) {
-        if (ip_equal(&datagram->remote.ip, &sa->remote.ip))
-            init_receive(sa, &header, datagram->size);
-    } else {
+    if (sa && sa->state == SA_INIT && ip_equal(&datagram->remote.ip, &sa->remote.ip))
+        init_receive(sa, &header, datagram->size);
+    else if (sa && sa->state != SA_INIT && MAJOR_VERSION(header.version) == MAJOR_VERSION(IKE_VERSION) &&
+             (header.next == PAYLOAD_SK || header.next == PAYLOAD_SKF))
         sa_receive(sa, &header, datagram->size, datagram);
-    }
+    else /* in clear: INVALID_IKE_SPI, INVALID_SPI or noise; it proves nothing (section 2.21.4) */
+        ike_suspect(ike, now);
     run(ike);
 }
 

@@ -9,24 +9,20 @@
 #include "crypto/ipsec/credential.h"
 #include "crypto/ipsec/esp.h"
 
-#define IKE_PORT          500
-#define IKE_NAT_PORT      4500
-#define IKE_MESSAGE_MAX   KIB(16) /* after reassembly */
-#define IKE_PROPOSALS_MAX 8
-#define IKE_CHOICES_MAX   8
-#define IKE_DNS_MAX       4
-#define IKE_INNER_MAX     4
-#define IKE_SUBNETS_MAX   SELECTORS_MAX
+#define IKE_PORT           500
+#define IKE_NAT_PORT       4500
+#define IKE_MESSAGE_MAX    KIB(16) /* after reassembly */
+#define IKE_PROPOSALS_MAX  8
+#define IKE_ALGORITHMS_MAX 32
+#define IKE_DNS_MAX        4
+#define IKE_INNER_MAX      4
+#define IKE_SUBNETS_MAX    SELECTORS_MAX
 
-/* One proposal of the policy: alternatives of each kind, in order of preference. AEADs and CBC are never in
- * one proposal (RFC 7296 section 3.3). */
+/* One proposal of the policy: the alternatives of each type, in order of preference. AEADs and CBC are never
+ * in one proposal (RFC 7296 section 3.3). Groups of ESP are for rekeying with forward secrecy. */
 struct ike_proposal {
-    const struct cipher *ciphers[IKE_CHOICES_MAX];        /* NULL ends each list */
-    const struct integrity *integrities[IKE_CHOICES_MAX]; /* empty with AEADs     */
-    const struct prf *prfs[IKE_CHOICES_MAX];              /* empty for ESP        */
-    const struct ke_group
-        *groups[IKE_CHOICES_MAX]; /* ESP: for rekeying with forward secrecy; empty: without */
-    bool esn, no_esn;             /* ESP: which are offered */
+    unsigned count;
+    const struct algorithm *item[IKE_ALGORITHMS_MAX];
 };
 
 /* All of it belongs to the caller and lives as long as the connection. Durations in seconds. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* INFORMATIONAL exchanges (RFC 7296 section 1.4): deletion from either end, liveness, AUTH_LIFETIME (RFC
+/* INFORMATIONAL exchanges (RFC 7296 section 1.4): deletion from either end, AUTH_LIFETIME (RFC
  * 4478), return routability (RFC 4555 section 3.7). */
 #include "crypto/ipsec/connection.h"
 #include "lib/format.h"
@@ -46,43 +46,19 @@ struct error_words error_words(uint16_t notify)
 
 void take_auth_lifetime(struct ike_sa *sa, const struct payload_list *list)
 {
-    struct ike *ike = sa->ike;
     struct notify n;
     if (!notify_find(list, NOTIFY_AUTH_LIFETIME, &n))
         return;
     struct reader r = reader_of(n.data.data, n.data.size);
-    uint32_t seconds = (uint32_t)reader_be(&r, 4);
-    if (!r.failed && seconds) {
-        sa->reauth_at = MIN(sa->reauth_at, soft_limit(ike, seconds));
-        sa->reauth_by = MIN(sa->reauth_by, hard_limit(ike, seconds));
-    }
-}
-
-bool liveness_build(struct ike_sa *sa, struct builder *b)
-{
-    sa->probe = false;
-    if (nat_watches(sa))
-        put_nat_detection(sa, b);
-    return !b->failed;
-}
-
-void liveness_answer(struct ike_sa *sa, const struct payload_list *list)
-{
-    request_end(sa);
-    if (nat_watches(sa) && nat_mapping_changed(sa, list))
-        sa->move = true;
+    limit_life(sa->ike, (uint32_t)reader_be(&r, 4), &sa->reauth_at, &sa->reauth_by);
 }
 
 bool delete_child_build(struct ike_sa *sa, struct builder *b)
 {
     struct child *child = child_of_spi_in(sa->ike, sa->attempt.child);
-    if (!child) {
-        request_end(sa);
-        return true;
-    }
     child->state = CHILD_DELETING;
-    put_delete_children(b, &child->p.spi_in, 1);
-    return !b->failed;
+    put_delete(b, &child->p.spi_in, 1);
+    return true;
 }
 
 void delete_child_answer(struct ike_sa *sa, const struct payload_list *list)
@@ -97,8 +73,13 @@ void delete_child_answer(struct ike_sa *sa, const struct payload_list *list)
 bool delete_ike_build(struct ike_sa *sa, struct builder *b)
 {
     (void)sa;
-    put_delete_ike(b);
-    return !b->failed;
+    put_delete(b, NULL, 0);
+    return true;
+}
+
+void connection_closed(struct ike *ike, const char *how)
+{
+    ike_fail(ike, FAIL_LOST, "%s", ike->wanted ? how : "the tunnel was closed as asked");
 }
 
 /* Also called without an answer, once it is given up. */
@@ -108,32 +89,36 @@ void delete_ike_answer(struct ike_sa *sa, const struct payload_list *list)
     (void)list;
     request_end(sa);
     if (sa == ike->current || !ike->current) {
-        ike_fail_now(ike, ike->wanted ? "the IKE SA was closed" : "the tunnel was closed as asked");
+        connection_closed(ike, "the IKE SA was closed");
         return;
     }
     children_end(sa);
     sa_kill(sa);
 }
 
-/* The peer closes the whole IKE SA. It stays a while, for the answer may be lost. */
-static void peer_closes(struct ike_sa *sa)
+/* It stays a while, for the answer may be lost. */
+static void linger(struct ike_sa *sa)
 {
-    struct ike *ike = sa->ike;
-    if (sa->rival && sa->rival->state == SA_LIVE)
-        sa_take_over(sa->rival, sa); /* our own rekeying is forgotten (section 2.25.2) */
     request_end(sa);
     sa->state = SA_GONE;
     sa->close = false;
-    sa->expire_at = ike->now + SA_LINGER_MS;
-    if (sa == ike->current)
-        ike_fail_now(ike,
-                     ike->wanted ? "the gateway closed the connection" : "the tunnel was closed as asked");
+    sa->expire_at = sa->ike->now + SA_LINGER_MS;
+}
+
+/* The peer closes the whole IKE SA. */
+static void peer_closes(struct ike_sa *sa)
+{
+    if (sa->rival && sa->rival->state == SA_LIVE)
+        sa_take_over(sa->rival, sa); /* our own rekeying is forgotten (section 2.25.2) */
+    linger(sa);
+    if (sa == sa->ike->current)
+        connection_closed(sa->ike, "the gateway closed the connection");
     else
         children_end(sa);
 }
 
-/* Deletes the CHILD SAs of one payload; `closed` gets our SPIs for the answer. */
-static void peer_deletes(struct ike_sa *sa, struct reader *r, uint32_t closed[CHILDREN_MAX], unsigned *count)
+/* Deletes the CHILD SAs of one payload, and names ours in the answer. */
+static void peer_deletes(struct ike_sa *sa, struct reader *r, struct builder *b)
 {
     struct ike *ike = sa->ike;
     while (reader_left(r) >= 4) {
@@ -144,31 +129,25 @@ static void peer_deletes(struct ike_sa *sa, struct reader *r, uint32_t closed[CH
         if (!child || child->state == CHILD_LINGERING)
             continue;
         /* When both delete it at once neither names it in the answer (section 1.4.1). */
-        if (child->state != CHILD_DELETING && *count < CHILDREN_MAX)
-            closed[(*count)++] = child->p.spi_in;
+        if (child->state != CHILD_DELETING)
+            put_delete(b, &child->p.spi_in, 1);
         child_end(ike, child);
     }
 }
 
 static void take_deletes(struct ike_sa *sa, const struct payload_list *list, struct builder *b)
 {
-    uint32_t closed[CHILDREN_MAX];
-    unsigned count = 0;
     for (unsigned i = 0; i < list->count && sa->state < SA_GONE; i++) {
-        if (list->item[i].type != PAYLOAD_DELETE)
-            continue;
         struct reader r = reader_of(list->item[i].data, list->item[i].size);
         uint8_t protocol = reader_u8(&r), bytes = reader_u8(&r);
         (void)reader_be(&r, 2);
-        if (r.failed)
+        if (list->item[i].type != PAYLOAD_DELETE || r.failed)
             continue;
         if (protocol == PROTOCOL_IKE)
             peer_closes(sa);
         else if (protocol == PROTOCOL_ESP && bytes == 4)
-            peer_deletes(sa, &r, closed, &count);
+            peer_deletes(sa, &r, b);
     }
-    if (count > 0 && sa->state < SA_GONE)
-        put_delete_children(b, closed, count);
 }
 
 void informational_request(struct ike_sa *sa, const struct payload_list *list, struct builder *b)
@@ -177,13 +156,9 @@ void informational_request(struct ike_sa *sa, const struct payload_list *list, s
     if (notify_find(list, NOTIFY_COOKIE2, &n) && n.data.size >= COOKIE2_MIN && n.data.size <= COOKIE2_MAX)
         put_notify(b, NOTIFY_COOKIE2, n.data.data, n.data.size);
     if (notify_find(list, NOTIFY_AUTHENTICATION_FAILED, &n)) {
-        char why[REPORT_MAX];
-        format(why, sizeof(why), "the gateway refused us: %s", error_words(n.type).text);
-        request_end(sa);
-        sa->state = SA_GONE;
-        sa->expire_at = sa->ike->now + SA_LINGER_MS;
+        linger(sa);
         if (sa == sa->ike->current)
-            ike_fail(sa->ike, why, true);
+            ike_fail(sa->ike, FAIL_REFUSED, "the gateway refused us: %s", error_words(n.type).text);
         return;
     }
     take_auth_lifetime(sa, list);

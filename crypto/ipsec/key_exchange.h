@@ -8,12 +8,12 @@
 
 /* Holds a private key; ke_free wipes it. */
 struct key_exchange {
-    const struct ke_group *group; /* NULL: none */
-    void *secret;                 /* EVP_PKEY, or BIGNUM with a MODP group */
+    const struct algorithm *group; /* NULL: none */
+    struct evp_pkey_st *secret;    /* libcrypto's */
     uint8_t public_value[KE_PUBLIC_MAX];
 };
 
-bool ke_start(struct key_exchange *ke, const struct ke_group *group) must_check;
+bool ke_start(struct key_exchange *ke, const struct algorithm *group) must_check;
 /* The shared secret, group->shared_bytes long. False when the peer's value is not one of the group. */
 bool ke_finish(const struct key_exchange *ke, const uint8_t *peer, size_t size,
                uint8_t shared[KE_SHARED_MAX]) must_check;

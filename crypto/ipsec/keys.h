@@ -7,19 +7,17 @@
 
 /* The keys of one IKE SA; "i" is who began it. Holds secrets. */
 struct ike_keys {
-    const struct cipher *cipher;
-    const struct integrity *integrity;
-    const struct prf *prf;
+    const struct algorithm *cipher, *integrity, *prf;
     uint8_t d[PRF_BYTES_MAX], ai[INTEGRITY_KEY_MAX], ar[INTEGRITY_KEY_MAX], ei[CIPHER_KEY_MAX],
         er[CIPHER_KEY_MAX], pi[PRF_BYTES_MAX], pr[PRF_BYTES_MAX];
 };
 
-#define PRF_PARTS_MAX 6
-bool prf_compute(const struct prf *prf, struct bytes_view key, const struct bytes_view *parts, unsigned count,
+/* HMAC under a PRF's or an integrity algorithm's hash. */
+bool prf_compute(const struct algorithm *prf, struct bytes_view key, struct bytes_view data,
                  uint8_t out[PRF_BYTES_MAX]) must_check;
-/* prf+; count is at most PRF_PARTS_MAX - 2, size at most 255 * prf->bytes. */
-bool prf_plus(const struct prf *prf, struct bytes_view key, const struct bytes_view *parts, unsigned count,
-              uint8_t *out, size_t size) must_check;
+/* prf+; size is at most 255 * prf->key_bytes. */
+bool prf_plus(const struct algorithm *prf, struct bytes_view key, struct bytes_view seed, uint8_t *out,
+              size_t size) must_check;
 
 /* What one key exchange gave. */
 struct key_inputs {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NAT detection (RFC 7296 section 2.23). */
+/* Where both ends seem to be: NAT detection (RFC 7296 section 2.23), liveness checks, which ask for it, and
+ * MOBIKE (RFC 4555): our address, or what a NAT makes of it, has changed; the SAs live on. */
 #include "crypto/ipsec/connection.h"
 #include "lib/strings.h"
 #include <openssl/evp.h>
@@ -7,13 +8,13 @@
 static bool nat_hash(const struct ike_sa *sa, const struct ip_endpoint *end, uint8_t out[NAT_HASH_BYTES])
 {
     uint8_t text[8 + 8 + IP_BYTES_MAX + 2];
-    struct builder b = builder_of(text, sizeof(text));
-    put_be(&b, sa->spi_i, 8);
-    put_be(&b, sa->spi_r, 8);
-    put_bytes(&b, end->ip.bytes, ip_bytes(end->ip.version));
-    put_be(&b, end->port, 2);
+    struct writer w = writer_of(text, sizeof(text));
+    writer_be(&w, sa->spi_i, 8);
+    writer_be(&w, sa->spi_r, 8);
+    writer_bytes(&w, end->ip.bytes, ip_bytes(end->ip.version));
+    writer_be(&w, end->port, 2);
     size_t size = 0;
-    return !b.failed && EVP_Q_digest(NULL, "SHA1", NULL, text, b.size, out, &size) && size == NAT_HASH_BYTES;
+    return !w.failed && EVP_Q_digest(NULL, "SHA1", NULL, text, w.at, out, &size) && size == NAT_HASH_BYTES;
 }
 
 void put_nat_detection(struct ike_sa *sa, struct builder *b)
@@ -23,38 +24,38 @@ void put_nat_detection(struct ike_sa *sa, struct builder *b)
     /* A source hash of no address makes the peer believe in a NAT: UDP is used for ESP, too. */
     bool good = ike->config->force_udp ? ike->call.entropy(ike->owner, source, sizeof(source))
                                        : nat_hash(sa, &sa->local, source);
-    if (!good || !nat_hash(sa, &sa->remote, destination)) {
-        b->failed = true;
-        return;
-    }
+    b->w.failed = b->w.failed || !good || !nat_hash(sa, &sa->remote, destination);
     put_notify(b, NOTIFY_NAT_SOURCE, source, sizeof(source));
     put_notify(b, NOTIFY_NAT_DESTINATION, destination, sizeof(destination));
 }
 
+/* Is there such a hash, and one of this end? A peer with several addresses sends several. */
+static bool has_hash(const struct ike_sa *sa, const struct payload_list *list, uint16_t type,
+                     const struct ip_endpoint *end, bool *same)
+{
+    uint8_t expected[NAT_HASH_BYTES];
+    struct notify n;
+    bool found = false;
+    *same = false;
+    if (!nat_hash(sa, end, expected))
+        return false;
+    for (unsigned i = 0; i < list->count; i++)
+        if (notify_read(&list->item[i], &n) && n.type == type && n.data.size == NAT_HASH_BYTES) {
+            found = true;
+            *same = *same || memcmp(n.data.data, expected, NAT_HASH_BYTES) == 0;
+        }
+    return found;
+}
+
 void nat_judge(struct ike_sa *sa, const struct payload_list *list)
 {
-    uint8_t here[NAT_HASH_BYTES], there[NAT_HASH_BYTES];
-    struct notify n;
-    if (!nat_hash(sa, &sa->local, here) || !nat_hash(sa, &sa->remote, there))
-        return;
-    bool source_seen = false, source_matches = false, destination_seen = false, destination_matches = false;
-    for (unsigned i = 0; i < list->count; i++) {
-        if (list->item[i].type != PAYLOAD_NOTIFY || !notify_read(&list->item[i], &n) ||
-            n.data.size != NAT_HASH_BYTES)
-            continue;
-        if (n.type == NOTIFY_NAT_SOURCE) { /* a peer with several addresses sends several */
-            source_seen = true;
-            source_matches = source_matches || memcmp(n.data.data, there, NAT_HASH_BYTES) == 0;
-        } else if (n.type == NOTIFY_NAT_DESTINATION) {
-            destination_seen = true;
-            destination_matches = destination_matches || memcmp(n.data.data, here, NAT_HASH_BYTES) == 0;
-        }
-    }
-    if (!source_seen || !destination_seen)
+    bool same_source, same_destination;
+    if (!has_hash(sa, list, NOTIFY_NAT_SOURCE, &sa->remote, &same_source) ||
+        !has_hash(sa, list, NOTIFY_NAT_DESTINATION, &sa->local, &same_destination))
         return;
     sa->nat_known = true;
-    sa->nat_remote = !source_matches;
-    sa->nat_local = !destination_matches;
+    sa->nat_remote = !same_source;
+    sa->nat_local = !same_destination;
 }
 
 bool nat_watches(const struct ike_sa *sa)
@@ -64,7 +65,7 @@ bool nat_watches(const struct ike_sa *sa)
 
 /* A NAT that has forgotten us gives us another port. With MOBIKE the gateway follows only when it is told
  * (RFC 4555 section 3.8). */
-bool nat_mapping_changed(struct ike_sa *sa, const struct payload_list *list)
+static bool mapping_changed(struct ike_sa *sa, const struct payload_list *list)
 {
     struct notify n;
     if (!notify_find(list, NOTIFY_NAT_DESTINATION, &n) || n.data.size != NAT_HASH_BYTES)
@@ -73,4 +74,56 @@ bool nat_mapping_changed(struct ike_sa *sa, const struct payload_list *list)
     memcpy(sa->mapping, n.data.data, NAT_HASH_BYTES);
     sa->mapping_known = true;
     return changed;
+}
+
+bool liveness_build(struct ike_sa *sa, struct builder *b)
+{
+    sa->probe = false;
+    if (nat_watches(sa))
+        put_nat_detection(sa, b);
+    return true;
+}
+
+void liveness_answer(struct ike_sa *sa, const struct payload_list *list)
+{
+    request_end(sa);
+    if (nat_watches(sa) && mapping_changed(sa, list))
+        sa->move = true;
+}
+
+bool move_build(struct ike_sa *sa, struct builder *b)
+{
+    struct ike *ike = sa->ike;
+    sa->move = false;
+    if (!ike->call.entropy(ike->owner, sa->attempt.cookie2, sizeof(sa->attempt.cookie2)))
+        return false;
+    put_notify(b, NOTIFY_UPDATE_SA_ADDRESSES, NULL, 0);
+    put_nat_detection(sa, b);
+    put_notify(b, NOTIFY_COOKIE2, sa->attempt.cookie2, sizeof(sa->attempt.cookie2));
+    return true;
+}
+
+void move_answer(struct ike_sa *sa, const struct payload_list *list)
+{
+    struct ike *ike = sa->ike;
+    struct notify n;
+    char where[IP_TEXT_MAX];
+    request_end(sa);
+    if (notify_error(list, &n)) {
+        ike_fail(ike, FAIL_LOST, "the tunnel could not move with our address: %s", error_words(n.type).text);
+        return;
+    }
+    if (!notify_find(list, NOTIFY_COOKIE2, &n) || n.data.size != sizeof(sa->attempt.cookie2) ||
+        !equal_constant_time(n.data.data, sa->attempt.cookie2, n.data.size)) {
+        ike_fail(ike, FAIL_LOST, "the gateway's answer to our new address lacks the COOKIE2 that we sent");
+        return;
+    }
+    /* Moved again meanwhile: the next exchange judges. */
+    if (sa->move)
+        return;
+    nat_judge(sa, list);
+    (void)mapping_changed(sa, list);
+    children_move(sa);
+    ip_format(&sa->local.ip, where);
+    ike_log(ike, "the tunnel has moved to our address %s", where);
 }

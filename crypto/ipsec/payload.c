@@ -24,15 +24,15 @@ bool header_read(const uint8_t *data, size_t size, struct ike_header *out)
 
 void header_write(const struct ike_header *header, uint8_t out[IKE_HEADER_BYTES])
 {
-    struct builder b = builder_of(out, IKE_HEADER_BYTES);
-    put_be(&b, header->spi_i, 8);
-    put_be(&b, header->spi_r, 8);
-    put_be(&b, header->next, 1);
-    put_be(&b, IKE_VERSION, 1);
-    put_be(&b, header->exchange, 1);
-    put_be(&b, header->flags, 1);
-    put_be(&b, header->message_id, 4);
-    put_be(&b, header->length, 4);
+    struct writer w = writer_of(out, IKE_HEADER_BYTES);
+    writer_be(&w, header->spi_i, 8);
+    writer_be(&w, header->spi_r, 8);
+    writer_be(&w, header->next, 1);
+    writer_be(&w, IKE_VERSION, 1);
+    writer_be(&w, header->exchange, 1);
+    writer_be(&w, header->flags, 1);
+    writer_be(&w, header->message_id, 4);
+    writer_be(&w, header->length, 4);
 }
 
 static bool known(uint8_t type)
@@ -76,168 +76,139 @@ const struct payload *payload_find(const struct payload_list *list, uint8_t type
     return NULL;
 }
 
+struct reader payload_reader(const struct payload_list *list, uint8_t type)
+{
+    const struct payload *p = payload_find(list, type);
+    return p ? reader_of(p->data, p->size) : (struct reader){.failed = true};
+}
+
+static struct bytes_view rest_of(struct reader *r)
+{
+    size_t size = reader_left(r);
+    return (struct bytes_view){reader_bytes(r, size), size};
+}
+
 bool notify_read(const struct payload *payload, struct notify *out)
 {
     struct reader r = reader_of(payload->data, payload->size);
+    if (payload->type != PAYLOAD_NOTIFY)
+        return false;
     out->protocol = reader_u8(&r);
     out->spi_bytes = reader_u8(&r);
     out->type = (uint16_t)reader_be(&r, 2);
-    const uint8_t *spi = reader_bytes(&r, out->spi_bytes);
-    if (r.failed)
-        return false;
-    struct reader s = reader_of(spi, out->spi_bytes);
-    out->spi = out->spi_bytes == 4 ? (uint32_t)reader_be(&s, 4) : 0;
-    out->data.size = reader_left(&r);
-    out->data.data = reader_bytes(&r, out->data.size);
-    return true;
+    uint32_t spi = (uint32_t)reader_be(&r, out->spi_bytes);
+    out->spi = out->spi_bytes == sizeof(spi) ? spi : 0;
+    out->data = rest_of(&r);
+    return !r.failed;
 }
 
-bool notify_find(const struct payload_list *list, uint16_t type, struct notify *out)
+static bool find_within(const struct payload_list *list, uint16_t least, uint16_t most, struct notify *out)
 {
     for (unsigned i = 0; i < list->count; i++)
-        if (list->item[i].type == PAYLOAD_NOTIFY && notify_read(&list->item[i], out) && out->type == type)
+        if (notify_read(&list->item[i], out) && out->type >= least && out->type <= most)
             return true;
     return false;
 }
 
-uint16_t notify_error(const struct payload_list *list, struct notify *out)
+bool notify_find(const struct payload_list *list, uint16_t type, struct notify *out)
 {
-    for (unsigned i = 0; i < list->count; i++)
-        if (list->item[i].type == PAYLOAD_NOTIFY && notify_read(&list->item[i], out) &&
-            out->type < NOTIFY_STATUS_FIRST)
-            return out->type;
-    return 0;
+    return find_within(list, type, type, out);
 }
 
-struct builder builder_of(uint8_t *data, size_t capacity)
+bool notify_error(const struct payload_list *list, struct notify *out)
 {
-    return (struct builder){.data = data, .capacity = capacity};
-}
-
-void put_bytes(struct builder *b, const void *data, size_t size)
-{
-    if (b->failed || size > b->capacity - b->size) {
-        b->failed = true;
-        return;
-    }
-    if (size > 0)
-        memcpy(b->data + b->size, data, size);
-    b->size += size;
-}
-
-void put_be(struct builder *b, uint64_t value, unsigned bytes)
-{
-    uint8_t out[8];
-    for (unsigned i = 0; i < bytes; i++)
-        out[i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
-    put_bytes(b, out, bytes);
+    return find_within(list, 1, NOTIFY_STATUS_FIRST - 1, out);
 }
 
 void payload_begin(struct builder *b, uint8_t type)
 {
     if (b->first == PAYLOAD_NONE)
         b->first = type;
-    else if (!b->failed)
-        b->data[b->last] = type;
-    b->last = b->size;
-    put_be(b, 0, PAYLOAD_HEADER_BYTES);
+    else if (!b->w.failed)
+        b->w.data[b->last] = type;
+    b->last = b->w.at;
+    writer_be(&b->w, 0, PAYLOAD_HEADER_BYTES);
+}
+
+void put_length(struct builder *b, size_t start)
+{
+    size_t length = b->w.at - start;
+    if (length > UINT16_MAX)
+        b->w.failed = true;
+    struct writer field = {.data = b->w.data, .size = b->w.size, .at = start + 2, .failed = b->w.failed};
+    writer_be(&field, length, 2);
 }
 
 void payload_end(struct builder *b)
 {
-    size_t length = b->size - b->last;
-    if (b->failed || length > UINT16_MAX) {
-        b->failed = true;
-        return;
-    }
-    b->data[b->last + 2] = (uint8_t)(length >> 8);
-    b->data[b->last + 3] = (uint8_t)length;
+    put_length(b, b->last);
+}
+
+void put_headed(struct builder *b, uint8_t type, uint64_t head, unsigned head_bytes, struct bytes_view rest)
+{
+    payload_begin(b, type);
+    writer_be(&b->w, head, head_bytes);
+    writer_bytes(&b->w, rest.data, rest.size);
+    payload_end(b);
 }
 
 void put_payload(struct builder *b, uint8_t type, const void *data, size_t size)
 {
-    payload_begin(b, type);
-    put_bytes(b, data, size);
-    payload_end(b);
+    put_headed(b, type, 0, 0, (struct bytes_view){data, size});
 }
 
 void put_notify(struct builder *b, uint16_t type, const void *data, size_t size)
 {
-    payload_begin(b, PAYLOAD_NOTIFY);
-    put_be(b, PROTOCOL_NONE, 1);
-    put_be(b, 0, 1);
-    put_be(b, type, 2);
-    put_bytes(b, data, size);
-    payload_end(b);
+    put_headed(b, PAYLOAD_NOTIFY, type, 4, (struct bytes_view){data, size}); /* no protocol, no SPI */
 }
 
 void put_notify_spi(struct builder *b, uint16_t type, uint32_t spi)
 {
-    payload_begin(b, PAYLOAD_NOTIFY);
-    put_be(b, PROTOCOL_ESP, 1);
-    put_be(b, 4, 1);
-    put_be(b, type, 2);
-    put_be(b, spi, 4);
-    payload_end(b);
-}
-
-void put_delete_children(struct builder *b, const uint32_t *spis, unsigned count)
-{
-    payload_begin(b, PAYLOAD_DELETE);
-    put_be(b, PROTOCOL_ESP, 1);
-    put_be(b, 4, 1);
-    put_be(b, count, 2);
-    for (unsigned i = 0; i < count; i++)
-        put_be(b, spis[i], 4);
-    payload_end(b);
-}
-
-void put_delete_ike(struct builder *b)
-{
-    payload_begin(b, PAYLOAD_DELETE);
-    put_be(b, PROTOCOL_IKE, 1);
-    put_be(b, 0, 3); /* no SPIs: this IKE SA */
-    payload_end(b);
+    uint64_t head = (uint64_t)PROTOCOL_ESP << 24 | sizeof(spi) << 16 | type;
+    put_headed(b, PAYLOAD_NOTIFY, head << 32 | spi, 8, (struct bytes_view){0});
 }
 
 void put_ke(struct builder *b, uint16_t group, const uint8_t *data, size_t size)
 {
-    payload_begin(b, PAYLOAD_KE);
-    put_be(b, group, 2);
-    put_be(b, 0, 2);
-    put_bytes(b, data, size);
+    put_headed(b, PAYLOAD_KE, (uint64_t)group << 16, 4, (struct bytes_view){data, size});
+}
+
+void put_delete(struct builder *b, const uint32_t *spis, unsigned count)
+{
+    payload_begin(b, PAYLOAD_DELETE);
+    writer_be(&b->w, count ? PROTOCOL_ESP : PROTOCOL_IKE, 1);
+    writer_be(&b->w, count ? sizeof(*spis) : 0, 1);
+    writer_be(&b->w, count, 2);
+    for (unsigned i = 0; i < count; i++)
+        writer_be(&b->w, spis[i], sizeof(*spis));
     payload_end(b);
 }
 
 void put_selectors(struct builder *b, uint8_t type, const struct selector_list *list)
 {
     payload_begin(b, type);
-    put_be(b, list->count, 1);
-    put_be(b, 0, 3);
+    writer_be(&b->w, list->count, 1);
+    writer_be(&b->w, 0, 3);
     for (unsigned i = 0; i < list->count; i++) {
         const struct traffic_selector *s = &list->item[i];
         unsigned bytes = ip_bytes(s->first.version);
-        put_be(b, bytes == 4 ? SELECTOR_IPV4 : SELECTOR_IPV6, 1);
-        put_be(b, s->protocol, 1);
-        put_be(b, SELECTOR_HEADER_BYTES + 2 * bytes, 2);
-        put_be(b, s->first_port, 2);
-        put_be(b, s->last_port, 2);
-        put_bytes(b, s->first.bytes, bytes);
-        put_bytes(b, s->last.bytes, bytes);
+        writer_be(&b->w, bytes == 4 ? SELECTOR_IPV4 : SELECTOR_IPV6, 1);
+        writer_be(&b->w, s->protocol, 1);
+        writer_be(&b->w, SELECTOR_HEADER_BYTES + 2 * bytes, 2);
+        writer_be(&b->w, s->first_port, 2);
+        writer_be(&b->w, s->last_port, 2);
+        writer_bytes(&b->w, s->first.bytes, bytes);
+        writer_bytes(&b->w, s->last.bytes, bytes);
     }
     payload_end(b);
 }
 
 bool ke_read(const struct payload_list *list, uint16_t *group, struct bytes_view *value)
 {
-    const struct payload *p = payload_find(list, PAYLOAD_KE);
-    if (!p)
-        return false;
-    struct reader r = reader_of(p->data, p->size);
+    struct reader r = payload_reader(list, PAYLOAD_KE);
     *group = (uint16_t)reader_be(&r, 2);
     (void)reader_be(&r, 2);
-    value->size = reader_left(&r);
-    value->data = reader_bytes(&r, value->size);
+    *value = rest_of(&r);
     return !r.failed;
 }
 
@@ -250,39 +221,28 @@ bool nonce_read(const struct payload_list *list, struct bytes_view *nonce)
     return true;
 }
 
-static bool read_address(struct reader *r, uint8_t version, struct ip_address *out)
-{
-    unsigned bytes = ip_bytes(version);
-    const uint8_t *from = reader_bytes(r, bytes);
-    *out = (struct ip_address){.version = version};
-    if (from)
-        memcpy(out->bytes, from, bytes);
-    return from != NULL;
-}
-
 static bool read_selector(struct reader *r, struct traffic_selector *out)
 {
-    uint8_t type = reader_u8(r);
-    out->protocol = reader_u8(r);
+    uint8_t type = reader_u8(r), version = type == SELECTOR_IPV4 ? 4 : 6;
+    unsigned bytes = ip_bytes(version);
+    *out = (struct traffic_selector){.protocol = reader_u8(r)};
     size_t length = (size_t)reader_be(r, 2);
     out->first_port = (uint16_t)reader_be(r, 2);
     out->last_port = (uint16_t)reader_be(r, 2);
-    if (type != SELECTOR_IPV4 && type != SELECTOR_IPV6)
+    const uint8_t *first = reader_bytes(r, bytes), *last = reader_bytes(r, bytes);
+    if ((type != SELECTOR_IPV4 && type != SELECTOR_IPV6) || !last ||
+        length != SELECTOR_HEADER_BYTES + 2 * bytes || memcmp(first, last, bytes) > 0)
         return false;
-    uint8_t version = type == SELECTOR_IPV4 ? 4 : 6;
+    out->first.version = out->last.version = version;
+    memcpy(out->first.bytes, first, bytes);
+    memcpy(out->last.bytes, last, bytes);
     bool opaque = out->first_port == UINT16_MAX && out->last_port == 0;
-    return length == SELECTOR_HEADER_BYTES + 2 * ip_bytes(version) && read_address(r, version, &out->first) &&
-           read_address(r, version, &out->last) &&
-           memcmp(out->first.bytes, out->last.bytes, IP_BYTES_MAX) <= 0 &&
-           (opaque || out->first_port <= out->last_port);
+    return opaque || out->first_port <= out->last_port;
 }
 
 bool selectors_read(const struct payload_list *list, uint8_t type, struct selector_list *out)
 {
-    const struct payload *p = payload_find(list, type);
-    if (!p)
-        return false;
-    struct reader r = reader_of(p->data, p->size);
+    struct reader r = payload_reader(list, type);
     unsigned count = reader_u8(&r);
     (void)reader_be(&r, 3);
     if (r.failed || count == 0 || count > SELECTORS_MAX)

@@ -7,6 +7,7 @@
 #include "crypto/ipsec/address.h"
 #include "crypto/ipsec/credential.h"
 #include "lib/reader.h"
+#include "lib/writer.h"
 
 enum payload_type {
     PAYLOAD_NONE = 0,
@@ -20,7 +21,6 @@ enum payload_type {
     PAYLOAD_NONCE = 40,
     PAYLOAD_NOTIFY = 41,
     PAYLOAD_DELETE = 42,
-    PAYLOAD_VENDOR = 43,
     PAYLOAD_TSI = 44,
     PAYLOAD_TSR = 45,
     PAYLOAD_SK = 46,
@@ -38,7 +38,6 @@ enum notify_type {
     NOTIFY_INVALID_MAJOR_VERSION = 5,
     NOTIFY_INVALID_SYNTAX = 7,
     NOTIFY_INVALID_MESSAGE_ID = 9,
-    NOTIFY_INVALID_SPI = 11,
     NOTIFY_NO_PROPOSAL_CHOSEN = 14,
     NOTIFY_INVALID_KE = 17,
     NOTIFY_AUTHENTICATION_FAILED = 24,
@@ -67,7 +66,7 @@ enum notify_type {
     NOTIFY_SIGNATURE_HASHES = 16431
 };
 
-enum ipsec_protocol { PROTOCOL_NONE = 0, PROTOCOL_IKE = 1, PROTOCOL_ESP = 3 };
+enum ipsec_protocol { PROTOCOL_IKE = 1, PROTOCOL_ESP = 3 };
 
 #define IKE_HEADER_BYTES     28
 #define PAYLOAD_HEADER_BYTES 4
@@ -105,6 +104,8 @@ struct payload_list {
 bool payloads_read(uint8_t first, const uint8_t *data, size_t size, struct payload_list *out) must_check;
 /* The first payload of a type, or NULL. */
 const struct payload *payload_find(const struct payload_list *list, uint8_t type);
+/* The same as a reader, which has failed when there is none. */
+struct reader payload_reader(const struct payload_list *list, uint8_t type);
 
 struct notify {
     uint8_t protocol, spi_bytes;
@@ -112,30 +113,30 @@ struct notify {
     uint16_t type;
     struct bytes_view data;
 };
+/* False for another payload, too. */
 bool notify_read(const struct payload *payload, struct notify *out) must_check;
 /* The first notification of a type. */
 bool notify_find(const struct payload_list *list, uint16_t type, struct notify *out);
-/* The first error notification; its type, or 0. */
-uint16_t notify_error(const struct payload_list *list, struct notify *out);
+/* The first error notification. */
+bool notify_error(const struct payload_list *list, struct notify *out);
 
-/* A chain of payloads under construction. Once something does not fit it has failed and stays so. */
+/* A chain of payloads under construction. */
 struct builder {
-    uint8_t *data;
-    size_t capacity, size;
-    bool failed;
+    struct writer w;
     uint8_t first; /* type of the first payload */
     size_t last;   /* where the last payload's header stands */
 };
-struct builder builder_of(uint8_t *data, size_t capacity);
-void put_bytes(struct builder *b, const void *data, size_t size);
-void put_be(struct builder *b, uint64_t value, unsigned bytes);
 void payload_begin(struct builder *b, uint8_t type);
 void payload_end(struct builder *b);
+/* A length in the third and fourth byte of what begins at `start`. */
+void put_length(struct builder *b, size_t start);
 void put_payload(struct builder *b, uint8_t type, const void *data, size_t size);
+/* What begins with so many bytes of `head`, as one number. */
+void put_headed(struct builder *b, uint8_t type, uint64_t head, unsigned head_bytes, struct bytes_view rest);
 void put_notify(struct builder *b, uint16_t type, const void *data, size_t size);
 void put_notify_spi(struct builder *b, uint16_t type, uint32_t spi);
-void put_delete_children(struct builder *b, const uint32_t *spis, unsigned count);
-void put_delete_ike(struct builder *b);
+/* Of CHILD SAs; without SPIs of this IKE SA. */
+void put_delete(struct builder *b, const uint32_t *spis, unsigned count);
 void put_ke(struct builder *b, uint16_t group, const uint8_t *data, size_t size);
 void put_selectors(struct builder *b, uint8_t type, const struct selector_list *list);
 

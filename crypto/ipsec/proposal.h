@@ -5,15 +5,15 @@
 
 #include "crypto/ipsec/ike.h"
 #include "crypto/ipsec/payload.h"
+#include "lib/ini.h"
 
-/* A list with commas between: "aes256gcm16-prfsha384-x25519, ..."; with CBC the PRF may be left out and
- * follows the integrity algorithm. False with a sentence that names the word. */
-bool proposals_parse_ike(const char *text, size_t length, struct ike_proposal out[IKE_PROPOSALS_MAX],
-                         unsigned *count, struct report *problem) must_check;
-/* "aes256gcm16, aes128-sha256-x25519, aes256gcm16-esn": groups mean forward secrecy at each rekeying; without
- * "esn" or "noesn" both are offered. */
-bool proposals_parse_esp(const char *text, size_t length, struct ike_proposal out[IKE_PROPOSALS_MAX],
-                         unsigned *count, struct report *problem) must_check;
+/* A list with commas between. IKE: "aes256gcm16-prfsha384-x25519, ..."; with CBC the PRF may be left out and
+ * follows the integrity algorithm. ESP: "aes256gcm16, aes128-sha256-x25519, aes256gcm16-esn"; groups mean
+ * forward secrecy at each rekeying; without "esn" or "noesn" both are offered. False with a sentence that
+ * names the word. */
+bool proposals_parse(struct ini_text text, enum ipsec_protocol protocol,
+                     struct ike_proposal out[IKE_PROPOSALS_MAX], unsigned *count,
+                     struct report *problem) must_check;
 
 /* What stands in one SA payload of ours. */
 struct proposal_offer {
@@ -30,11 +30,12 @@ void put_offer(struct builder *b, const struct proposal_offer *offer);
 struct ike_choice {
     uint8_t number;
     uint64_t spi;
-    const struct cipher *cipher;
-    const struct integrity *integrity; /* NULL with an AEAD */
-    const struct prf *prf;
-    const struct ke_group *group; /* NULL: none */
-    bool esn;
+    union {
+        const struct algorithm *of[TRANSFORM_TYPES]; /* NULL: none of that type */
+        struct {
+            const struct algorithm *unused, *cipher, *prf, *integrity, *group, *esn;
+        };
+    };
 };
 /* The answer to a peer's offer. */
 void put_choice(struct builder *b, const struct proposal_offer *ours, const struct ike_choice *choice);
@@ -48,9 +49,13 @@ bool proposal_check_answer(const struct payload_list *list, const struct proposa
 bool proposal_choose(const struct payload_list *list, const struct proposal_offer *ours,
                      struct ike_choice *out) must_check;
 
-/* Is the group in one of the proposals? The groups as "31, 19" for sentences. */
-bool proposal_has_group(const struct proposal_offer *offer, const struct ke_group *group);
-#define GROUP_LIST_TEXT_MAX 64
-void proposal_group_list(const struct proposal_offer *offer, char out[GROUP_LIST_TEXT_MAX]);
+/* The first algorithm of a type, or NULL. */
+const struct algorithm *proposal_first(const struct ike_proposal *p, enum transform_type type);
+/* Is the group in one of the proposals? The groups as "31, 19", or "none", for sentences. */
+bool proposal_has_group(const struct proposal_offer *offer, const struct algorithm *group);
+struct group_words {
+    char text[64];
+};
+struct group_words proposal_groups(const struct proposal_offer *offer);
 
 #endif

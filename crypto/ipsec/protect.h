@@ -17,8 +17,7 @@ struct outbox {
 
 /* The keys of one direction. */
 struct sk_keys {
-    const struct cipher *cipher;
-    const struct integrity *integrity;
+    const struct algorithm *cipher, *integrity;
     const uint8_t *cipher_key, *integrity_key; /* of struct ike_keys */
 };
 

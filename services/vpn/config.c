@@ -61,8 +61,8 @@ static bool set_proposals(struct policy_parser *p, struct ini_text value)
 {
     struct ike_configuration *c = &out_of(p)->ike;
     if (p->key->at == AT(ike.ike))
-        return proposals_parse_ike(value.at, value.length, c->ike, &c->ike_count, p->problem);
-    return proposals_parse_esp(value.at, value.length, c->esp, &c->esp_count, p->problem);
+        return proposals_parse(value, PROTOCOL_IKE, c->ike, &c->ike_count, p->problem);
+    return proposals_parse(value, PROTOCOL_ESP, c->esp, &c->esp_count, p->problem);
 }
 
 static bool set_networks(struct policy_parser *p, struct ini_text value)

@@ -47,8 +47,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     child.out = child.in;
     for (size_t i = 0; i < ARRAY_COUNT(suites); i++) {
         const char *integrity = suites[i].integrity;
-        child.cipher = cipher_named(suites[i].cipher, strlen(suites[i].cipher));
-        child.integrity = integrity ? integrity_named(integrity, strlen(integrity)) : NULL;
+        child.cipher = algorithm_named(suites[i].cipher, strlen(suites[i].cipher));
+        child.integrity = integrity ? algorithm_named(integrity, strlen(integrity)) : NULL;
         child.esn = suites[i].esn;
         ours[i] = esp_create(&child);
         require(ours[i]);

@@ -25,17 +25,17 @@ static void require(bool condition)
 
 static void mend(struct world *w, uint8_t *message, size_t size)
 {
-    const struct ike_sa *sa = w->ike->sas[0];
+    const struct ike_sa *sa = w->ike->sas;
     if (!sa || size < IKE_HEADER_BYTES)
         return;
-    struct builder b = builder_of(message, SPI_BYTES);
-    put_be(&b, sa->spi_i, SPI_BYTES);
+    struct builder b = {.w = writer_of(message, SPI_BYTES)};
+    writer_be(&b.w, sa->spi_i, SPI_BYTES);
     message[VERSION_AT] = IKE_VERSION;
-    b = builder_of(message + LENGTH_AT, 4);
-    put_be(&b, size, 4);
+    b = (struct builder){.w = writer_of(message + LENGTH_AT, 4)};
+    writer_be(&b.w, size, 4);
     if (sa->spi_r) {
-        b = builder_of(message + SPI_BYTES, SPI_BYTES);
-        put_be(&b, sa->spi_r, SPI_BYTES);
+        b = (struct builder){.w = writer_of(message + SPI_BYTES, SPI_BYTES)};
+        writer_be(&b.w, sa->spi_r, SPI_BYTES);
     }
 }
 

@@ -51,14 +51,14 @@ static void send_message(struct world *w, uint8_t how, bool raw, const uint8_t *
     struct peer_sa *peer = w->peer.current;
     if (!sa || !peer || peer->spi_i != sa->spi_i || peer->spi_r != sa->spi_r)
         return;
-    struct builder b = builder_of(plain, sizeof(plain) - 256);
+    struct builder b = {.w = writer_of(plain, sizeof(plain) - 256)};
     if (raw) {
         b.first = size ? data[0] : 0;
-        put_bytes(&b, data, size);
+        writer_bytes(&b.w, data, size);
     } else {
         peer_put_records(&b, data, size);
     }
-    if (b.failed)
+    if (b.w.failed)
         return;
     bool response = how & AS_RESPONSE;
     if (response && sa->request.kind == EX_NONE)
@@ -66,7 +66,7 @@ static void send_message(struct world *w, uint8_t how, bool raw, const uint8_t *
     uint8_t type = response            ? exchange_kinds[sa->request.kind].type
                    : (how & AS_CREATE) ? CREATE_CHILD_SA
                                        : INFORMATIONAL;
-    peer_send_sealed(&w->peer, peer, type, response, response ? sa->request.message_id : sa->expected_id, &b);
+    peer_send_sealed(&w->peer, peer, type, response, response ? sa->next_id - 1 : sa->expected_id, &b);
     while (w->to_us.count) {
         struct wire_datagram *d = w->to_us.item[0];
         struct ike_datagram datagram = {d->local, d->remote, d->data, d->size};

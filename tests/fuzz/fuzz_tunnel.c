@@ -88,7 +88,7 @@ static void add_sa(struct world *w, uint32_t number, bool udp)
 {
     struct child_parameters child = {
         .spi_in = SPI + number, .spi_out = SPI + number, .udp_encapsulated = udp};
-    child.cipher = cipher_named("aes256gcm16", strlen("aes256gcm16"));
+    child.cipher = algorithm_named("aes256gcm16", strlen("aes256gcm16"));
     child.in = child.out = keys;
     require(selector_parse("10.9.0.5", 8, &child.local.item[child.local.count++]));
     require(selector_parse("2001:db8::/32", 13, &child.local.item[child.local.count++]));

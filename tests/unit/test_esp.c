@@ -38,8 +38,8 @@ struct pair {
 static struct child_parameters child_of(const char *cipher, const char *integrity, bool esn)
 {
     struct child_parameters c = {.spi_in = SPI_A, .spi_out = SPI_B, .esn = esn};
-    c.cipher = cipher_named(cipher, strlen(cipher));
-    c.integrity = integrity ? integrity_named(integrity, strlen(integrity)) : NULL;
+    c.cipher = algorithm_named(cipher, strlen(cipher));
+    c.integrity = integrity ? algorithm_named(integrity, strlen(integrity)) : NULL;
     assert_non_null(c.cipher);
     for (unsigned i = 0; i < CIPHER_KEY_MAX; i++) {
         c.in.cipher[i] = (uint8_t)(i * 5 + 1);

@@ -91,9 +91,8 @@ static void takes_cookies_and_other_groups(void **state)
     (void)state;
     struct world *w = world_create("aes256gcm16-prfsha256-x25519-ecp256", DEFAULT_ESP);
     w->peer.script.demand_cookie = true;
-    w->peer.script.insist = ke_group_find(19);
-    w->peer.script.ike[0].groups[0] = ke_group_find(19);
-    w->peer.script.ike[0].groups[1] = NULL;
+    w->peer.script.insist = algorithm_find(TRANSFORM_KE, 19, 0);
+    w->peer.script.ike[0] = proposal_of("aes256gcm16-prfsha256-ecp256", PROTOCOL_IKE);
     world_connect(w);
     world_settle(w);
     assert_int_equal(w->ups, 1);
@@ -101,7 +100,7 @@ static void takes_cookies_and_other_groups(void **state)
     world_destroy(w);
 
     w = world_create(DEFAULT_IKE, DEFAULT_ESP);
-    w->peer.script.insist = ke_group_find(14);
+    w->peer.script.insist = algorithm_find(TRANSFORM_KE, 14, 0);
     assert_refused(w, "the gateway chose group 14; the policy allows 31");
 }
 

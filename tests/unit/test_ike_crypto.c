@@ -99,7 +99,7 @@ static void curves_match_their_vectors(void **state)
         const struct exchange_vector *v = &curves[i];
         uint8_t secret[HEX_MAX], peer[HEX_MAX], shared[KE_SHARED_MAX];
         size_t size = unhex(v->secret, secret), peer_size = unhex(v->peer, peer);
-        struct key_exchange ke = {.group = ke_group_find(v->group)};
+        struct key_exchange ke = {.group = algorithm_find(TRANSFORM_KE, v->group, 0)};
         ke.secret = v->group == 31 ? EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, secret, size)
                                    : make_ec(v, secret, size);
         assert_non_null(ke.secret);
@@ -117,7 +117,30 @@ static void curves_match_their_vectors(void **state)
     }
 }
 
-/* 5 to a secret of 64 bytes 01h to 40h, modulo primes that Python computed from RFC 3526's formulas; SHA-256
+static EVP_PKEY *make_modp(const struct algorithm *group, const BIGNUM *prime, const BIGNUM *secret)
+{
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    BN_CTX *numbers = BN_CTX_new();
+    BIGNUM *own = BN_new(), *two = BN_new();
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
+    assert_true(BN_set_word(two, 2) && BN_mod_exp(own, two, secret, prime, numbers));
+    assert_true(OSSL_PARAM_BLD_push_utf8_string(builder, "group", group->key_group, 0));
+    assert_true(OSSL_PARAM_BLD_push_BN(builder, "pub", own));
+    assert_true(OSSL_PARAM_BLD_push_BN(builder, "priv", secret));
+    OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(builder);
+    assert_true(EVP_PKEY_fromdata_init(context) > 0);
+    assert_true(EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, params) > 0);
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(builder);
+    EVP_PKEY_CTX_free(context);
+    BN_CTX_free(numbers);
+    BN_free(own);
+    BN_free(two);
+    return key;
+}
+
+/* 4 to a secret of 64 bytes 01h to 40h, modulo primes that Python computed from RFC 3526's formulas; SHA-256
  * of the result. */
 static void modp_groups_match_python(void **state)
 {
@@ -126,17 +149,21 @@ static void modp_groups_match_python(void **state)
         uint16_t group;
         const char *digest;
     } vectors[] = {
-        {14, "6ca61c97e25d681f5c7392e6f045db394d57fe7cdf5164bec6a7272d26028e8b"},
-        {15, "3215302aa024420f1b5161d477d2c813055cdaf40e3e90154093d0722a8fe240"},
+        {14, "d4ca7bc4e144b2146d677050261c42bb9ed260b59eecbdda4fa46080ef371221"},
+        {15, "d69ada8ea4575fa3303e1ae218b9c99afc0948d972cd32df522c0e1c9c49b52f"},
     };
     for (unsigned i = 0; i < ARRAY_COUNT(vectors); i++) {
         uint8_t secret[64], peer[KE_PUBLIC_MAX] = {0}, shared[KE_SHARED_MAX], digest[32];
-        struct key_exchange ke = {.group = ke_group_find(vectors[i].group)};
+        struct key_exchange ke = {.group = algorithm_find(TRANSFORM_KE, vectors[i].group, 0)};
         size_t bytes = ke.group->public_bytes, digest_size;
         for (unsigned k = 0; k < sizeof(secret); k++)
             secret[k] = (uint8_t)(k + 1);
-        ke.secret = BN_bin2bn(secret, sizeof(secret), NULL);
-        peer[bytes - 1] = 5;
+        BIGNUM *prime =
+            vectors[i].group == 14 ? BN_get_rfc3526_prime_2048(NULL) : BN_get_rfc3526_prime_3072(NULL);
+        BIGNUM *exponent = BN_bin2bn(secret, sizeof(secret), NULL);
+        ke.secret = make_modp(ke.group, prime, exponent);
+        BN_free(exponent);
+        peer[bytes - 1] = 4;
         assert_true(ke_finish(&ke, peer, bytes, shared));
         assert_true(EVP_Q_digest(NULL, "SHA256", NULL, shared, bytes, digest, &digest_size));
         assert_hex(digest, vectors[i].digest);
@@ -146,8 +173,6 @@ static void modp_groups_match_python(void **state)
         assert_false(ke_finish(&ke, peer, bytes, shared));
         memset(peer, 0xff, sizeof(peer)); /* beyond the prime */
         assert_false(ke_finish(&ke, peer, bytes, shared));
-        BIGNUM *prime =
-            vectors[i].group == 14 ? BN_get_rfc3526_prime_2048(NULL) : BN_get_rfc3526_prime_3072(NULL);
         assert_true(BN_sub_word(prime, 1) && BN_bn2binpad(prime, peer, (int)bytes) > 0);
         assert_false(ke_finish(&ke, peer, bytes, shared)); /* of order two */
         BN_free(prime);
@@ -160,7 +185,7 @@ static void two_ends_agree(void **state)
     (void)state;
     static const uint16_t groups[] = {31, 19, 20, 14, 15};
     for (unsigned i = 0; i < ARRAY_COUNT(groups); i++) {
-        const struct ke_group *group = ke_group_find(groups[i]);
+        const struct algorithm *group = algorithm_find(TRANSFORM_KE, groups[i], 0);
         struct key_exchange a, b;
         uint8_t one[KE_SHARED_MAX], two[KE_SHARED_MAX];
         assert_true(ke_start(&a, group) && ke_start(&b, group));
@@ -188,8 +213,9 @@ static void kdf_matches_openssls_vector(void **state)
              "28254e289cd3f34dad4eb4df1a07685a4b8a94fa61e2491f7598b3ce65547ff133b3f63d1ac4175eaa695033"
              "f3cedb026a6873a36455172a8540b8a5d23a0143bed0390ee49b168269d75fffee9fb62be965993c",
              shared);
-    struct ike_choice choice = {
-        .cipher = cipher_find(12, 256), .integrity = integrity_find(12), .prf = prf_find(5)};
+    struct ike_choice choice = {.cipher = algorithm_find(TRANSFORM_ENCRYPTION, 12, 256),
+                                .integrity = algorithm_find(TRANSFORM_INTEGRITY, 12, 0),
+                                .prf = algorithm_find(TRANSFORM_PRF, 5, 0)};
     struct ike_keys k;
     assert_true(keys_ike(&k, &choice, &in, NULL));
     assert_hex(k.d, "462b9dd525d4fd71169174272779e704baf62c6231779ae9efe8c58b21916b42");
@@ -206,7 +232,7 @@ static void kdf_matches_openssls_vector(void **state)
 static void kdf_matches_nists_vector(void **state)
 {
     (void)state;
-    static const struct prf sha1 = {2, 20, "sha1", "SHA1"};
+    static const struct algorithm sha1 = {.type = TRANSFORM_PRF, .id = 2, .key_bytes = 20, .digest = "SHA1"};
     uint8_t ni[HEX_MAX], nr[HEX_MAX], old_shared[HEX_MAX], new_shared[HEX_MAX], seed[HEX_MAX];
     struct key_inputs in = {
         .nonce_i = view("32b50d5f4a3763f3", ni),
@@ -214,8 +240,9 @@ static void kdf_matches_nists_vector(void **state)
         .shared = view("4b2c1f971981a8ad8d0abeafabf38cf75fc8349c148142465ed9c8b516b8be52", old_shared),
         .spi_i = 0x34c9e7c188868785,
         .spi_r = 0x3ff77d760d2b2199};
-    struct ike_choice choice = {
-        .cipher = cipher_find(12, 128), .integrity = integrity_find(12), .prf = &sha1};
+    struct ike_choice choice = {.cipher = algorithm_find(TRANSFORM_ENCRYPTION, 12, 128),
+                                .integrity = algorithm_find(TRANSFORM_INTEGRITY, 12, 0),
+                                .prf = &sha1};
     struct ike_keys k, again;
     struct child_keys there, back;
     assert_true(keys_ike(&k, &choice, &in, NULL));
@@ -233,13 +260,14 @@ static void kdf_matches_nists_vector(void **state)
     assert_hex(there.integrity, "1750c8f89cb9f547df7f4fa61d37301628190e38c66232eab4b3ab14c400a519");
 
     /* The new IKE SA's keys follow from SKEYSEED(Rekey). */
-    uint8_t spis[16], expected[20];
-    struct builder b = builder_of(spis, sizeof(spis));
-    put_be(&b, in.spi_i, 8);
-    put_be(&b, in.spi_r, 8);
-    struct bytes_view parts[] = {in.nonce_i, in.nonce_r, {spis, sizeof(spis)}};
+    uint8_t text[64], expected[20];
+    struct writer w = writer_of(text, sizeof(text));
+    writer_bytes(&w, in.nonce_i.data, in.nonce_i.size);
+    writer_bytes(&w, in.nonce_r.data, in.nonce_r.size);
+    writer_be(&w, in.spi_i, 8);
+    writer_be(&w, in.spi_r, 8);
     struct bytes_view seed_view = view("63e81194946ebd05df7df5ebf5d8750056bf1f1d", seed);
-    assert_true(prf_plus(&sha1, seed_view, parts, 3, expected, sizeof(expected)));
+    assert_true(prf_plus(&sha1, seed_view, (struct bytes_view){text, w.at}, expected, sizeof(expected)));
     assert_true(keys_ike(&again, &choice, &in, &k));
     assert_memory_equal(again.d, expected, sizeof(expected));
 }
@@ -293,8 +321,9 @@ static struct sk_keys keys_of(const struct sealed_vector *v)
         cipher_key[i] = (uint8_t)(0x20 + i);
     for (unsigned i = 0; i < sizeof(integrity_key); i++)
         integrity_key[i] = (uint8_t)(0x60 + i);
-    return (struct sk_keys){cipher_find(v->cipher, v->key_bits),
-                            v->integrity ? integrity_find(v->integrity) : NULL, cipher_key, integrity_key};
+    return (struct sk_keys){algorithm_find(TRANSFORM_ENCRYPTION, v->cipher, v->key_bits),
+                            v->integrity ? algorithm_find(TRANSFORM_INTEGRITY, v->integrity, 0) : NULL,
+                            cipher_key, integrity_key};
 }
 
 static void seals_and_opens_pythons_messages(void **state)
@@ -314,7 +343,8 @@ static void seals_and_opens_pythons_messages(void **state)
                                           .message_id = 7};
         uint8_t text[sizeof(plain)];
         memcpy(text, plain, sizeof(plain));
-        struct builder b = {.data = text, .capacity = sizeof(text), .size = sizeof(text), .first = 41};
+        struct builder b = {.w = writer_of(text, sizeof(text)), .first = 41};
+        b.w.at = sizeof(text);
         assert_true(protect_seal(&seal, &b, &box));
         assert_int_equal(box.count, 1);
         assert_int_equal(box.size[0], size);

@@ -69,14 +69,14 @@ static void asks_once_when_it_suspects(void **state)
     assert_in_range(w->peer.liveness, 1, 1);
     /* INVALID_IKE_SPI in clear, from anybody. */
     uint8_t message[64];
-    struct builder b = builder_of(message + IKE_HEADER_BYTES, sizeof(message) - IKE_HEADER_BYTES);
+    struct builder b = {.w = writer_of(message + IKE_HEADER_BYTES, sizeof(message) - IKE_HEADER_BYTES)};
     put_notify(&b, NOTIFY_INVALID_IKE_SPI, NULL, 0);
     struct ike_header header = {.spi_i = w->ike->current->spi_i,
                                 .spi_r = w->ike->current->spi_r,
                                 .next = b.first,
                                 .exchange = INFORMATIONAL,
                                 .flags = IKE_FLAG_RESPONSE,
-                                .length = (uint32_t)(IKE_HEADER_BYTES + b.size)};
+                                .length = (uint32_t)(IKE_HEADER_BYTES + b.w.at)};
     header_write(&header, message);
     struct ike_datagram datagram = {w->ike->current->local, w->ike->current->remote, message, header.length};
     world_run(w, 6000);
@@ -221,13 +221,13 @@ static void refuses_impossible_inner_addresses(void **state)
         struct ike_inner inner;
         struct payload_list list;
         struct report problem = {""};
-        struct builder b = builder_of(plain, sizeof(plain));
+        struct builder b = {.w = writer_of(plain, sizeof(plain))};
         payload_begin(&b, PAYLOAD_CP);
-        put_be(&b, 0x02000000, 4);
-        put_be(&b, 0x00010004, 4);
-        put_bytes(&b, addresses[i], 4);
+        writer_be(&b.w, 0x02000000, 4);
+        writer_be(&b.w, 0x00010004, 4);
+        writer_bytes(&b.w, addresses[i], 4);
         payload_end(&b);
-        assert_true(payloads_read(b.first, plain, b.size, &list));
+        assert_true(payloads_read(b.first, plain, b.w.at, &list));
         assert_false(configuration_read(&list, &inner, &problem));
         assert_non_null(strstr(problem.text, "no host can have"));
     }
@@ -262,7 +262,7 @@ static void stays_down_when_refused_late(void **state)
     world_tick(w);
     assert_true(world_to_peer(w)); /* the answer is on its way */
     uint8_t plain[64];
-    struct builder b = builder_of(plain, sizeof(plain));
+    struct builder b = {.w = writer_of(plain, sizeof(plain))};
     put_notify(&b, NOTIFY_AUTHENTICATION_FAILED, NULL, 0);
     struct wire answers = w->to_us;
     w->to_us.count = 0;
@@ -354,15 +354,15 @@ static void answers_broken_requests(void **state)
     struct world *w = connected(prepared());
     uint8_t plain[64];
     for (unsigned kind = 0; kind < 3; kind++) {
-        struct builder b = builder_of(plain, sizeof(plain));
+        struct builder b = {.w = writer_of(plain, sizeof(plain))};
         struct peer_sa *sa = w->peer.current;
         payload_begin(&b, kind == 1 ? 200 : PAYLOAD_DELETE);
-        put_be(&b, 0x0304ffff, 4);
+        writer_be(&b.w, 0x0304ffff, 4);
         payload_end(&b);
         if (kind == 0)
-            b.data[3] = 200; /* longer than the message */
+            b.w.data[3] = 200; /* longer than the message */
         if (kind == 1)
-            b.data[1] = 0x80; /* unknown and critical */
+            b.w.data[1] = 0x80; /* unknown and critical */
         sa->act = ACT_LIVENESS;
         peer_send_sealed(&w->peer, sa, INFORMATIONAL, false, sa->next_id++, &b);
         world_settle(w);

@@ -12,8 +12,16 @@
 static void parse_ike(const char *text, struct ike_proposal out[IKE_PROPOSALS_MAX], unsigned *count)
 {
     struct report problem = {""};
-    if (!proposals_parse_ike(text, strlen(text), out, count, &problem))
+    if (!proposals_parse((struct ini_text){text, strlen(text)}, PROTOCOL_IKE, out, count, &problem))
         fail_msg("%s", problem.text);
+}
+
+static void assert_names(const struct ike_proposal *p, const char *names)
+{
+    char text[256] = "";
+    for (unsigned i = 0; i < p->count; i++)
+        strcat(strcat(text, p->item[i]->name), " ");
+    assert_string_equal(text, names);
 }
 
 static void reads_the_policys_words(void **state)
@@ -24,14 +32,12 @@ static void reads_the_policys_words(void **state)
     unsigned count;
     parse_ike("aes256gcm16-chacha20poly1305-prfsha384-x25519-ecp384 , aes128-sha256-modp2048", p, &count);
     assert_int_equal(count, 2);
-    assert_string_equal(p[0].ciphers[1]->name, "chacha20poly1305");
-    assert_null(p[0].ciphers[2]);
-    assert_string_equal(p[0].groups[1]->name, "ecp384");
-    assert_string_equal(p[1].prfs[0]->name, "prfsha256");
-    assert_null(p[1].prfs[1]);
+    assert_names(&p[0], "aes256gcm16 chacha20poly1305 prfsha384 x25519 ecp384 ");
+    assert_names(&p[1], "aes128 sha256 modp2048 prfsha256 ");
     static const char esp[] = "aes256gcm16-x25519-esn,chacha20poly1305";
-    assert_true(proposals_parse_esp(esp, strlen(esp), p, &count, &problem));
-    assert_true(p[0].esn && !p[0].no_esn && p[1].esn && p[1].no_esn);
+    assert_true(proposals_parse((struct ini_text){esp, strlen(esp)}, PROTOCOL_ESP, p, &count, &problem));
+    assert_names(&p[0], "aes256gcm16 x25519 esn ");
+    assert_names(&p[1], "chacha20poly1305 esn noesn ");
 }
 
 static void refuses_weak_and_wrong_words(void **state)
@@ -57,22 +63,24 @@ static void refuses_weak_and_wrong_words(void **state)
         struct ike_proposal p[IKE_PROPOSALS_MAX];
         struct report problem = {""};
         unsigned count;
-        if (proposals_parse_ike(ike[i], strlen(ike[i]), p, &count, &problem))
+        if (proposals_parse((struct ini_text){ike[i], strlen(ike[i])}, PROTOCOL_IKE, p, &count, &problem))
             fail_msg("accepted \"%s\"", ike[i]);
         assert_true(problem.text[0]);
     }
     struct ike_proposal p[IKE_PROPOSALS_MAX];
     struct report problem = {""};
     unsigned count;
-    assert_false(proposals_parse_esp("aes256gcm16-prfsha256", 21, p, &count, &problem));
-    assert_false(proposals_parse_esp("a,a,a,a,a,a,a,a,a", 17, p, &count, &problem));
+    assert_false(
+        proposals_parse((struct ini_text){"aes256gcm16-prfsha256", 21}, PROTOCOL_ESP, p, &count, &problem));
+    assert_false(
+        proposals_parse((struct ini_text){"a,a,a,a,a,a,a,a,a", 17}, PROTOCOL_ESP, p, &count, &problem));
 }
 
 static struct payload_list list_of(const struct builder *b)
 {
     struct payload_list list;
-    assert_false(b->failed);
-    assert_true(payloads_read(b->first, b->data, b->size, &list));
+    assert_false(b->w.failed);
+    assert_true(payloads_read(b->first, b->w.data, b->w.at, &list));
     return list;
 }
 
@@ -86,7 +94,7 @@ static void chooses_and_checks(void **state)
     parse_ike("aes256gcm16-aes128gcm16-prfsha256-x25519-ecp256", mine, &my_count);
     struct proposal_offer offer = {theirs, their_count, PROTOCOL_IKE, 8, 0x1122334455667788, true};
     struct proposal_offer ours = {mine, my_count, PROTOCOL_IKE, 8, 0x99, true};
-    struct builder b = builder_of(data, sizeof(data));
+    struct builder b = {.w = writer_of(data, sizeof(data))};
     put_offer(&b, &offer);
     struct payload_list list = list_of(&b);
     struct ike_choice choice;
@@ -96,7 +104,7 @@ static void chooses_and_checks(void **state)
     assert_string_equal(choice.group->name, "x25519"); /* our order */
     assert_true(choice.spi == 0x1122334455667788);
 
-    b = builder_of(data, sizeof(data));
+    b = (struct builder){.w = writer_of(data, sizeof(data))};
     put_choice(&b, &ours, &choice);
     list = list_of(&b);
     struct ike_choice checked;
@@ -104,13 +112,13 @@ static void chooses_and_checks(void **state)
     assert_ptr_equal(checked.group, choice.group);
     assert_true(checked.spi == 0x99);
     /* An offer is no answer: it has two proposals. */
-    b = builder_of(data, sizeof(data));
+    b = (struct builder){.w = writer_of(data, sizeof(data))};
     put_offer(&b, &offer);
     list = list_of(&b);
     assert_false(proposal_check_answer(&list, &offer, &checked, &problem));
 
     choice.number = 3; /* not offered */
-    b = builder_of(data, sizeof(data));
+    b = (struct builder){.w = writer_of(data, sizeof(data))};
     put_choice(&b, &ours, &choice);
     list = list_of(&b);
     assert_false(proposal_check_answer(&list, &offer, &checked, &problem));
@@ -140,11 +148,11 @@ static void names_what_differs(void **state)
         unsigned count;
         parse_ike(wrong[i].chosen, p, &count);
         struct ike_choice bad = {.number = 1,
-                                 .cipher = p[0].ciphers[0],
-                                 .integrity = p[0].integrities[0],
-                                 .prf = p[0].prfs[0],
-                                 .group = p[0].groups[0]};
-        struct builder b = builder_of(data, sizeof(data));
+                                 .cipher = proposal_first(&p[0], TRANSFORM_ENCRYPTION),
+                                 .integrity = proposal_first(&p[0], TRANSFORM_INTEGRITY),
+                                 .prf = proposal_first(&p[0], TRANSFORM_PRF),
+                                 .group = proposal_first(&p[0], TRANSFORM_KE)};
+        struct builder b = {.w = writer_of(data, sizeof(data))};
         put_choice(&b, &ours, &bad);
         struct payload_list list = list_of(&b);
         struct report problem = {""};
@@ -159,29 +167,29 @@ static void walks_payloads_within_bounds(void **state)
     (void)state;
     uint8_t data[256];
     struct payload_list list;
-    struct builder b = builder_of(data, sizeof(data));
+    struct builder b = {.w = writer_of(data, sizeof(data))};
     put_notify(&b, NOTIFY_COOKIE, "cookie", 6);
     put_payload(&b, PAYLOAD_NONCE, "0123456789abcdef", 16);
-    put_delete_children(&b, (const uint32_t[]){1, 2}, 2);
+    put_delete(&b, (const uint32_t[]){1, 2}, 2);
     list = list_of(&b);
     assert_int_equal(list.count, 3);
     struct notify n;
     assert_true(notify_find(&list, NOTIFY_COOKIE, &n));
     assert_int_equal(n.data.size, 6);
     assert_int_equal(notify_error(&list, &n), 0);
-    for (size_t cut = 0; cut < b.size; cut++)
+    for (size_t cut = 0; cut < b.w.at; cut++)
         assert_false(payloads_read(b.first, data, cut, &list));
-    assert_false(payloads_read(b.first, data, b.size + 1, &list));
+    assert_false(payloads_read(b.first, data, b.w.at + 1, &list));
     data[2] = 0xff; /* a length beyond the message */
-    assert_false(payloads_read(b.first, data, b.size, &list));
+    assert_false(payloads_read(b.first, data, b.w.at, &list));
     data[2] = 0;
     data[3] = 3; /* shorter than its own header */
-    assert_false(payloads_read(b.first, data, b.size, &list));
+    assert_false(payloads_read(b.first, data, b.w.at, &list));
     /* The builder stops at its end. */
-    b = builder_of(data, 10);
+    b = (struct builder){.w = writer_of(data, 10)};
     put_payload(&b, PAYLOAD_NONCE, data, 7);
-    assert_true(b.failed);
-    assert_int_equal(b.size <= 10, true);
+    assert_true(b.w.failed);
+    assert_int_equal(b.w.at <= 10, true);
 }
 
 static void reads_headers_strictly(void **state)
@@ -204,7 +212,7 @@ static void reads_selectors_strictly(void **state)
     struct selector_list in = {.count = 2}, out;
     assert_true(selector_parse("10.0.0.0/8", 10, &in.item[0]));
     assert_true(selector_parse("2001:db8::/32", 13, &in.item[1]));
-    struct builder b = builder_of(data, sizeof(data));
+    struct builder b = {.w = writer_of(data, sizeof(data))};
     put_selectors(&b, PAYLOAD_TSI, &in);
     struct payload_list list = list_of(&b);
     assert_true(selectors_read(&list, PAYLOAD_TSI, &out));

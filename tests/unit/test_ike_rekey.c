@@ -52,8 +52,8 @@ static void assert_agreed(struct world *w)
     for (unsigned i = 0; i < PEER_CHILDREN; i++)
         live += w->peer.children[i].state != PEER_FREE;
     assert_int_equal(live, 1);
-    for (unsigned i = 0; i < SAS_MAX; i++)
-        assert_true(!w->ike->sas[i] || w->ike->sas[i] == sa);
+    assert_ptr_equal(w->ike->sas, sa);
+    assert_null(sa->next);
 }
 
 static void begin_ours(struct world *w, enum peer_act act)
@@ -167,8 +167,7 @@ static void takes_the_gateways_group(void **state)
 {
     (void)state;
     struct world *w = connected_with("aes256gcm16-x25519-ecp256");
-    w->peer.script.esp[0].groups[0] = ke_group_find(19);
-    w->peer.script.esp[0].groups[1] = NULL;
+    w->peer.script.esp[0] = proposal_of("aes256gcm16-ecp256", PROTOCOL_ESP);
     begin_ours(w, ACT_REKEY_CHILD);
     world_run(w, 10000);
     assert_int_equal(w->added, 2);
@@ -205,7 +204,7 @@ static void begins_anew_where_rekeying_is_refused(void **state)
     struct world *w = world_create(DEFAULT_IKE, "aes256gcm16-x25519");
     w->config.child_lifetime = 60;
     w->config.ike_lifetime = 300;
-    w->peer.script.esp[0].groups[0] = NULL;
+    w->peer.script.esp[0] = proposal_of(DEFAULT_ESP, PROTOCOL_ESP);
     world_connect(w);
     for (unsigned i = 0; i < 600; i++) {
         world_run(w, 1000);
@@ -218,7 +217,7 @@ static void begins_anew_where_rekeying_is_refused(void **state)
     /* Where even that is refused the tunnel is down, says why, and is tried again. */
     w = world_create(DEFAULT_IKE, "aes256gcm16-x25519");
     w->config.child_lifetime = 60;
-    w->peer.script.esp[0].groups[0] = NULL;
+    w->peer.script.esp[0] = proposal_of(DEFAULT_ESP, PROTOCOL_ESP);
     world_connect(w);
     world_settle(w);
     w->peer.script.refuse_auth = NOTIFY_AUTHENTICATION_FAILED;
@@ -317,12 +316,47 @@ static void agrees_after_each_meeting(void **state)
                 }
 }
 
+/* What the gateway has begun comes to its end. */
+static void finish(struct world *w)
+{
+    while (world_to_us(w) && world_to_peer(w))
+        ;
+    world_drop(&w->to_us);
+}
+
+/* Both rekey the same SA at once, and before its answer to us comes the gateway deletes what has won, or
+ * rekeys that, too: the first nonces decide all the same. */
+static void loses_against_what_is_gone_since(void **state)
+{
+    (void)state;
+    static const enum peer_act acts[][3] = {{ACT_REKEY_CHILD, ACT_DELETE_CHILD},
+                                            {ACT_REKEY_CHILD, ACT_REKEY_CHILD, ACT_DELETE_CHILD},
+                                            {ACT_REKEY_IKE, ACT_DELETE_IKE}};
+    for (unsigned i = 0; i < ARRAY_COUNT(acts); i++)
+        for (unsigned seed = 0; seed < 16; seed++) { /* either end's nonce may be the lowest */
+            struct world *w = connected();
+            w->seed += seed;
+            begin_ours(w, acts[i][0]);
+            peer_act(&w->peer, acts[i][0]);
+            assert_true(world_to_peer(w) && world_to_us(w));
+            world_drop(&w->to_us); /* the answer, until we ask again */
+            assert_true(world_to_peer(w));
+            for (unsigned k = 1; k < 3; k++) {
+                if (acts[i][0] == ACT_REKEY_CHILD)
+                    finish(w); /* the old one's DELETE goes before in the same IKE SA */
+                world_drop(&w->to_us);
+                peer_act(&w->peer, acts[i][k]);
+                (void)world_to_us(w);
+            }
+            world_run(w, QUIET_MS);
+            assert_agreed(w);
+            world_destroy(w);
+        }
+}
+
 static bool at_rest(struct world *w)
 {
-    unsigned sas = 0;
-    for (unsigned i = 0; i < SAS_MAX; i++)
-        sas += w->ike->sas[i] != NULL;
-    return sas == 1 && world_child_count(w) == 1;
+    return w->ike->sas && !w->ike->sas->next && world_child_count(w) == 1;
 }
 
 /* Both ends act at random on a wire that loses, doubles and reorders. */
@@ -365,6 +399,7 @@ int main(void)
         cmocka_unit_test(keeps_what_it_has_when_refused),
         cmocka_unit_test(begins_anew_where_rekeying_is_refused),
         cmocka_unit_test(agrees_after_each_meeting),
+        cmocka_unit_test(loses_against_what_is_gone_since),
         cmocka_unit_test(survives_a_storm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

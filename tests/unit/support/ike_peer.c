@@ -91,13 +91,13 @@ void peer_send_sealed(struct ike_peer *peer, struct peer_sa *sa, uint8_t exchang
 static void nat_hash(const struct peer_sa *sa, const struct ip_endpoint *end, uint8_t out[NAT_HASH_BYTES])
 {
     uint8_t text[64];
-    struct builder b = builder_of(text, sizeof(text));
-    put_be(&b, sa->spi_i, 8);
-    put_be(&b, sa->spi_r, 8);
-    put_bytes(&b, end->ip.bytes, ip_bytes(end->ip.version));
-    put_be(&b, end->port, 2);
+    struct builder b = {.w = writer_of(text, sizeof(text))};
+    writer_be(&b.w, sa->spi_i, 8);
+    writer_be(&b.w, sa->spi_r, 8);
+    writer_bytes(&b.w, end->ip.bytes, ip_bytes(end->ip.version));
+    writer_be(&b.w, end->port, 2);
     size_t size;
-    require(EVP_Q_digest(NULL, "SHA1", NULL, text, b.size, out, &size));
+    require(EVP_Q_digest(NULL, "SHA1", NULL, text, b.w.at, out, &size));
 }
 
 void peer_put_nat(struct ike_peer *peer, struct peer_sa *sa, struct builder *b)
@@ -117,15 +117,15 @@ static void send_clear(struct ike_peer *peer, struct peer_sa *sa, const struct i
                        const struct builder *b)
 {
     uint8_t message[KIB(4)];
-    require(!b->failed && b->size + IKE_HEADER_BYTES <= sizeof(message));
+    require(!b->w.failed && b->w.at + IKE_HEADER_BYTES <= sizeof(message));
     struct ike_header header = {.spi_i = to->spi_i,
                                 .spi_r = sa ? sa->spi_r : 0,
                                 .next = b->first,
                                 .exchange = IKE_SA_INIT,
                                 .flags = IKE_FLAG_RESPONSE,
-                                .length = (uint32_t)(IKE_HEADER_BYTES + b->size)};
+                                .length = (uint32_t)(IKE_HEADER_BYTES + b->w.at)};
     header_write(&header, message);
-    memcpy(message + IKE_HEADER_BYTES, b->data, b->size);
+    memcpy(message + IKE_HEADER_BYTES, b->w.data, b->w.at);
     if (sa) {
         sa->second_size = header.length;
         memcpy(sa->second, message, header.length);
@@ -160,7 +160,7 @@ static void take_init(struct ike_peer *peer, const struct ike_header *header, co
                       size_t size)
 {
     struct payload_list list;
-    struct builder b = builder_of(peer->plain, sizeof(peer->plain));
+    struct builder b = {.w = writer_of(peer->plain, sizeof(peer->plain))};
     require(payloads_read(header->next, data + IKE_HEADER_BYTES, size - IKE_HEADER_BYTES, &list));
     for (unsigned i = 0; i < PEER_SAS; i++) {
         struct peer_sa *old = &peer->sas[i];
@@ -218,19 +218,21 @@ static void take_init(struct ike_peer *peer, const struct ike_header *header, co
 /* AUTH by the shared secret over the gateway's octets, or the client's. */
 static void psk_auth(struct ike_peer *peer, struct peer_sa *sa, bool own, struct bytes_view id, uint8_t *out)
 {
-    const struct prf *prf = sa->keys.prf;
+    const struct algorithm *prf = sa->keys.prf;
     uint8_t mac[PRF_BYTES_MAX], key[PRF_BYTES_MAX];
     struct bytes_view secret = {(const uint8_t *)PEER_SECRET, sizeof(PEER_SECRET) - 1},
                       pad = {(const uint8_t *)PSK_PAD, sizeof(PSK_PAD) - 1};
     if (peer->script.wrong_secret)
         secret.size--;
-    require(prf_compute(prf, secret, &pad, 1, key));
-    require(prf_compute(prf, (struct bytes_view){own ? sa->keys.pr : sa->keys.pi, prf->bytes}, &id, 1, mac));
-    struct bytes_view octets[] = {
-        {own ? sa->second : sa->first, own ? sa->second_size : sa->first_size},
-        {own ? sa->peer_nonce : sa->nonce, own ? sa->peer_nonce_size : sizeof(sa->nonce)},
-        {mac, prf->bytes}};
-    require(prf_compute(prf, (struct bytes_view){key, prf->bytes}, octets, 3, out));
+    uint8_t text[KIB(5)];
+    struct writer w = writer_of(text, sizeof(text));
+    require(prf_compute(prf, secret, pad, key));
+    require(prf_compute(prf, (struct bytes_view){own ? sa->keys.pr : sa->keys.pi, prf->key_bytes}, id, mac));
+    writer_bytes(&w, own ? sa->second : sa->first, own ? sa->second_size : sa->first_size);
+    writer_bytes(&w, own ? sa->peer_nonce : sa->nonce, own ? sa->peer_nonce_size : sizeof(sa->nonce));
+    writer_bytes(&w, mac, prf->key_bytes);
+    require(!w.failed &&
+            prf_compute(prf, (struct bytes_view){key, prf->key_bytes}, (struct bytes_view){text, w.at}, out));
 }
 
 void peer_put_records(struct builder *b, const uint8_t *data, size_t size)
@@ -253,19 +255,19 @@ static void put_reply(struct ike_peer *peer, struct builder *b)
     if (peer->script.no_address)
         return;
     payload_begin(b, PAYLOAD_CP);
-    put_be(b, CFG_REPLY, 1);
-    put_be(b, 0, 3);
-    put_be(b, 1, 2);
-    put_be(b, sizeof(address), 2);
-    put_bytes(b, address, sizeof(address));
-    put_be(b, 3, 2);
-    put_be(b, sizeof(dns), 2);
-    put_bytes(b, dns, sizeof(dns));
-    put_be(b, 13, 2);
-    put_be(b, sizeof(subnet), 2);
-    put_bytes(b, subnet, sizeof(subnet));
-    put_be(b, 7, 2); /* APPLICATION_VERSION: to be ignored */
-    put_be(b, 0, 2);
+    writer_be(&b->w, CFG_REPLY, 1);
+    writer_be(&b->w, 0, 3);
+    writer_be(&b->w, 1, 2);
+    writer_be(&b->w, sizeof(address), 2);
+    writer_bytes(&b->w, address, sizeof(address));
+    writer_be(&b->w, 3, 2);
+    writer_be(&b->w, sizeof(dns), 2);
+    writer_bytes(&b->w, dns, sizeof(dns));
+    writer_be(&b->w, 13, 2);
+    writer_be(&b->w, sizeof(subnet), 2);
+    writer_bytes(&b->w, subnet, sizeof(subnet));
+    writer_be(&b->w, 7, 2); /* APPLICATION_VERSION: to be ignored */
+    writer_be(&b->w, 0, 2);
     payload_end(b);
 }
 
@@ -322,8 +324,8 @@ static void take_auth(struct ike_peer *peer, struct peer_sa *sa, const struct pa
     struct notify n;
     require(idi && auth);
     psk_auth(peer, sa, false, (struct bytes_view){idi->data, idi->size}, expected);
-    bool good = auth->size == 4u + sa->keys.prf->bytes && auth->data[0] == PSK_METHOD &&
-                memcmp(auth->data + 4, expected, sa->keys.prf->bytes) == 0;
+    bool good = auth->size == 4u + sa->keys.prf->key_bytes && auth->data[0] == PSK_METHOD &&
+                memcmp(auth->data + 4, expected, sa->keys.prf->key_bytes) == 0;
     if (peer->script.refuse_auth || (!good && !peer->script.wrong_secret)) {
         put_notify(b, peer->script.refuse_auth ? peer->script.refuse_auth : NOTIFY_AUTHENTICATION_FAILED,
                    NULL, 0);
@@ -336,17 +338,17 @@ static void take_auth(struct ike_peer *peer, struct peer_sa *sa, const struct pa
     }
     if (peer->script.unknown_plain || peer->script.unknown_critical) {
         payload_begin(b, UNKNOWN_TYPE);
-        put_bytes(b, "?", 1);
+        writer_bytes(&b->w, "?", 1);
         payload_end(b);
         if (peer->script.unknown_critical)
-            b->data[b->last + 1] = CRITICAL;
+            b->w.data[b->last + 1] = CRITICAL;
     }
     put_payload(b, PAYLOAD_IDR, id, sizeof(id));
     psk_auth(peer, sa, true, (struct bytes_view){id, sizeof(id)}, own);
     payload_begin(b, PAYLOAD_AUTH);
-    put_be(b, PSK_METHOD, 1);
-    put_be(b, 0, 3);
-    put_bytes(b, own, sa->keys.prf->bytes);
+    writer_be(&b->w, PSK_METHOD, 1);
+    writer_be(&b->w, 0, 3);
+    writer_bytes(&b->w, own, sa->keys.prf->key_bytes);
     payload_end(b);
     sa->live = true;
     ke_free(&sa->ke);
@@ -364,8 +366,8 @@ static void take_auth(struct ike_peer *peer, struct peer_sa *sa, const struct pa
         uint8_t value[] = {(uint8_t)(s >> 24), (uint8_t)(s >> 16), (uint8_t)(s >> 8), (uint8_t)s};
         put_notify(b, NOTIFY_AUTH_LIFETIME, value, sizeof(value));
     }
-    if (peer->script.broken_answer && !b->failed)
-        b->data[b->last + 3]++; /* the last payload is a byte longer than there is */
+    if (peer->script.broken_answer && !b->w.failed)
+        b->w.data[b->last + 3]++; /* the last payload is a byte longer than there is */
 }
 
 static struct peer_sa *find_sa(struct ike_peer *peer, const struct ike_header *header)
@@ -379,7 +381,7 @@ static struct peer_sa *find_sa(struct ike_peer *peer, const struct ike_header *h
 static void answer(struct ike_peer *peer, struct peer_sa *sa, const struct ike_header *header,
                    const struct payload_list *list)
 {
-    struct builder b = builder_of(peer->plain, sizeof(peer->plain));
+    struct builder b = {.w = writer_of(peer->plain, sizeof(peer->plain))};
     sa->expected_id++;
     peer->requests++;
     if (header->exchange == IKE_AUTH)

@@ -16,7 +16,7 @@
 struct peer_script {
     struct ike_proposal ike[1], esp[1];
     bool demand_cookie;
-    const struct ke_group *insist; /* INVALID_KE_PAYLOAD for any other */
+    const struct algorithm *insist; /* INVALID_KE_PAYLOAD for any other */
     uint16_t refuse_init, refuse_auth, refuse_child,
         refuse_rekey; /* notifications sent in place of an answer */
     bool wrong_secret, unknown_critical, unknown_plain, broken_answer, silent;

@@ -245,7 +245,7 @@ static void delete_asked(struct ike_peer *peer, struct peer_sa *sa, const struct
         if (!child)
             continue;
         if (child->state != PEER_DELETING)
-            put_delete_children(b, &child->spi_in, 1);
+            put_delete(b, &child->spi_in, 1);
         child->state = PEER_FREE;
     }
 }
@@ -284,7 +284,7 @@ void peer_take_request(struct ike_peer *peer, struct peer_sa *sa, const struct i
 static void put_rekey_child(struct ike_peer *peer, struct peer_sa *sa, struct peer_child *old,
                             struct builder *b)
 {
-    const struct ke_group *group = peer->script.esp[0].groups[0];
+    const struct algorithm *group = proposal_first(&peer->script.esp[0], TRANSFORM_KE);
     struct proposal_offer offer = offer_of(peer, false, 0);
     peer_random(peer, &sa->new_spi, 3); /* three bytes: no zero at the front of an SPI matters here */
     sa->new_spi = (sa->new_spi & 0xffffff) | 0x5000000;
@@ -303,7 +303,7 @@ static void put_rekey_child(struct ike_peer *peer, struct peer_sa *sa, struct pe
 
 static void put_rekey_ike(struct ike_peer *peer, struct peer_sa *sa, struct builder *b)
 {
-    const struct ke_group *group = peer->script.ike[0].groups[0];
+    const struct algorithm *group = proposal_first(&peer->script.ike[0], TRANSFORM_KE);
     peer_random(peer, &sa->new_spi, sizeof(sa->new_spi));
     struct proposal_offer offer = offer_of(peer, true, sa->new_spi);
     require(ke_start(&sa->ke, group));
@@ -314,7 +314,7 @@ static void put_rekey_ike(struct ike_peer *peer, struct peer_sa *sa, struct buil
 
 static void begin(struct ike_peer *peer, struct peer_sa *sa, enum peer_act act, struct peer_child *child)
 {
-    struct builder b = builder_of(peer->plain, sizeof(peer->plain));
+    struct builder b = {.w = writer_of(peer->plain, sizeof(peer->plain))};
     sa->act = act;
     sa->child = 0;
     peer_random(peer, sa->nonce, sizeof(sa->nonce));
@@ -323,11 +323,11 @@ static void begin(struct ike_peer *peer, struct peer_sa *sa, enum peer_act act, 
     } else if (act == ACT_DELETE_CHILD) {
         child->state = PEER_DELETING;
         sa->child = child->spi_in;
-        put_delete_children(&b, &child->spi_in, 1);
+        put_delete(&b, &child->spi_in, 1);
     } else if (act == ACT_REKEY_IKE) {
         put_rekey_ike(peer, sa, &b);
     } else if (act == ACT_DELETE_IKE) {
-        put_delete_ike(&b);
+        put_delete(&b, NULL, 0);
     }
     bool create = act == ACT_REKEY_CHILD || act == ACT_REKEY_IKE;
     peer_send_sealed(peer, sa, create ? CREATE_CHILD_SA : INFORMATIONAL, false, sa->next_id++, &b);

@@ -211,6 +211,15 @@ static void start_crypto(void)
     started = true;
 }
 
+struct ike_proposal proposal_of(const char *words, enum ipsec_protocol protocol)
+{
+    struct ike_proposal out[IKE_PROPOSALS_MAX];
+    struct report problem = {""};
+    unsigned count;
+    require(proposals_parse((struct ini_text){words, strlen(words)}, protocol, out, &count, &problem));
+    return out[0];
+}
+
 struct world *world_create(const char *ike_proposals, const char *esp_proposals)
 {
     static const struct ike_callbacks callbacks = {
@@ -232,8 +241,10 @@ struct world *world_create(const char *ike_proposals, const char *esp_proposals)
     require(w);
     start_crypto();
     struct ike_configuration *c = &w->config;
-    require(proposals_parse_ike(ike_proposals, strlen(ike_proposals), c->ike, &c->ike_count, &problem));
-    require(proposals_parse_esp(esp_proposals, strlen(esp_proposals), c->esp, &c->esp_count, &problem));
+    require(proposals_parse((struct ini_text){ike_proposals, strlen(ike_proposals)}, PROTOCOL_IKE, c->ike,
+                            &c->ike_count, &problem));
+    require(proposals_parse((struct ini_text){esp_proposals, strlen(esp_proposals)}, PROTOCOL_ESP, c->esp,
+                            &c->esp_count, &problem));
     c->credential = credential_psk((const uint8_t *)PEER_SECRET, strlen(PEER_SECRET), &problem);
     c->trust = trust_psk((const uint8_t *)PEER_SECRET, strlen(PEER_SECRET), &problem);
     set_identity(&c->local_id, "client.example");

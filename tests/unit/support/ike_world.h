@@ -47,6 +47,8 @@ struct world {
     size_t largest;
 };
 
+/* The first of the proposals that the policy's words name. */
+struct ike_proposal proposal_of(const char *words, enum ipsec_protocol protocol);
 struct world *world_create(const char *ike_proposals, const char *esp_proposals);
 void world_destroy(struct world *w);
 void world_connect(struct world *w);

@@ -80,8 +80,8 @@ struct child_parameters rig_child(const struct rig_form *form, unsigned number)
     const char *cipher = form->cipher ? form->cipher : "aes256gcm16";
     struct child_parameters c = {.spi_in = FIRST_SPI + number, .spi_out = PEER_SPI + number};
     uint16_t port = form->udp ? 4500 : 0;
-    c.cipher = cipher_named(cipher, strlen(cipher));
-    c.integrity = form->integrity ? integrity_named(form->integrity, strlen(form->integrity)) : NULL;
+    c.cipher = algorithm_named(cipher, strlen(cipher));
+    c.integrity = form->integrity ? algorithm_named(form->integrity, strlen(form->integrity)) : NULL;
     c.esn = form->esn;
     memset(&c.in, (int)(1 + number), sizeof(c.in));
     memset(&c.out, (int)(101 + number), sizeof(c.out));
