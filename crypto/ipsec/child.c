@@ -200,8 +200,7 @@ static void count_and_limit(struct ike *ike, struct child *c)
     uint64_t most = ike->config->child_bytes_max;
     if (!ike->call.child_counters(ike->tunnel, c->p.spi_in, &counters))
         return;
-    if (ike->call.child_rekey_due(ike->tunnel, c->p.spi_in) ||
-        (most && (counters.bytes_in >= most || counters.bytes_out >= most)))
+    if (counters.rekey_due || (most && (counters.bytes_in >= most || counters.bytes_out >= most)))
         c->rekey_at = MIN(c->rekey_at, ike->now);
     /* The peer sends with the new one, so it has it: so can we. */
     struct child *old = child_of_spi_in(ike, ike->sending);

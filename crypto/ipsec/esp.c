@@ -40,11 +40,6 @@ void esp_destroy(struct esp_sa *sa)
     OPENSSL_clear_free(sa, sizeof(*sa));
 }
 
-bool esp_rekey_due(const struct esp_sa *sa)
-{
-    return sa->sequence >= (sa->parameters.esn ? SEQUENCE_REKEY_ESN : SEQUENCE_REKEY);
-}
-
 bool esp_exhausted(const struct esp_sa *sa)
 {
     return sa->sequence >= (sa->parameters.esn ? SEQUENCE_LAST_ESN : SEQUENCE_LAST);
@@ -88,6 +83,7 @@ size_t esp_seal(struct esp_sa *sa, const uint8_t *packet, size_t size, uint8_t *
         return 0;
     add_trailer(&plain, sa->out.alignment);
     sa->sequence++; /* is used up even when libcrypto fails: an IV never comes twice */
+    sa->counters.rekey_due = sa->sequence >= (sa->parameters.esn ? SEQUENCE_REKEY_ESN : SEQUENCE_REKEY);
     put_be64(out, (uint64_t)sa->parameters.spi_out << 32 | (uint32_t)sa->sequence);
     if (!sa->out.seal(&sa->out, &plain, out, sa->sequence))
         return 0;

@@ -8,11 +8,12 @@
 #include "crypto/ipsec/esp_transform.h"
 #include "crypto/ipsec/replay.h"
 
-/* Counters for the state report and for IKE's own limits. */
+/* For the state report and for IKE's own limits. */
 struct esp_counters {
     uint64_t packets_in, bytes_in, packets_out, bytes_out;
     uint64_t bad_icv, replayed, selector_refused, malformed, dummy;
     uint64_t last_in_ms; /* when the last authentic packet came (for dead peer detection) */
+    bool rekey_due;      /* the sequence numbers are so far used up that a rekey must start now */
 };
 
 /* One CHILD SA, both directions. */
@@ -36,8 +37,7 @@ struct esp_sa {
 struct esp_sa *esp_create(const struct child_parameters *parameters) must_check;
 void esp_destroy(struct esp_sa *sa); /* wipes */
 
-/* The sequence numbers are so far used up that a rekey must start now; that nothing can be sent any more. */
-bool esp_rekey_due(const struct esp_sa *sa);
+/* The sequence numbers are so far used up that nothing can be sent any more. */
 bool esp_exhausted(const struct esp_sa *sa);
 
 /* Bytes that sealing an inner packet of `inner` bytes gives (ESP header to ICV); and the largest inner packet

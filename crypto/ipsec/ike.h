@@ -74,7 +74,6 @@ struct ike_callbacks {
     void (*child_move)(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoint *local,
                        const struct ip_endpoint *remote, bool udp_encapsulated);
     bool (*child_counters)(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out);
-    bool (*child_rekey_due)(struct tunnel *tunnel, uint32_t spi_in);
     /* The tunnel came up (again): inner addresses. And it is down: why, in a sentence; it will be tried again
      * in so many milliseconds (0: never). */
     void (*up)(void *owner, const struct ike_inner *inner);

@@ -112,12 +112,6 @@ bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_count
     return sa != NULL;
 }
 
-bool tunnel_rekey_due(struct tunnel *tunnel, uint32_t spi_in)
-{
-    const struct esp_sa *sa = tunnel_find(tunnel, spi_in);
-    return sa && esp_rekey_due(sa);
-}
-
 const struct esp_sa *tunnel_sa(const struct tunnel *tunnel, unsigned index)
 {
     return index < TUNNEL_SAS_MAX ? tunnel->sas[index] : NULL;

@@ -58,11 +58,10 @@ void tunnel_remove(struct tunnel *tunnel, uint32_t spi_in);
 void tunnel_move(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoint *local,
                  const struct ip_endpoint *remote, bool udp_encapsulated);
 bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out);
-bool tunnel_rekey_due(struct tunnel *tunnel, uint32_t spi_in);
 
 /* Is there an SA that can send? */
 bool tunnel_is_up(const struct tunnel *tunnel);
-/* For the state report: the SAs by index, below TUNNEL_SAS_MAX (NULL: that place is free), and the counters.
+/* The SAs by index, below TUNNEL_SAS_MAX (NULL: that place is free), and the counters for the state report.
  */
 const struct esp_sa *tunnel_sa(const struct tunnel *tunnel, unsigned index);
 void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out);

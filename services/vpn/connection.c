@@ -55,7 +55,6 @@ static const struct ike_callbacks ike_callbacks = {.send = wire_send_ike,
                                                    .child_remove = tunnel_remove,
                                                    .child_move = tunnel_move,
                                                    .child_counters = tunnel_sa_counters,
-                                                   .child_rekey_due = tunnel_rekey_due,
                                                    .up = tunnel_up,
                                                    .down = tunnel_down,
                                                    .log = ike_log};

@@ -157,7 +157,7 @@ static void rekeys_by_time_and_volume(void **state)
     world_run(w, 1100);
     assert_true(w->added > before);
     before = w->added;
-    world_child(w, w->sending)->rekey_due = true;
+    world_child(w, w->sending)->counters.rekey_due = true;
     world_run(w, 1100);
     assert_true(w->added > before);
     world_destroy(w);

@@ -162,12 +162,6 @@ static bool on_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_count
     return child != NULL;
 }
 
-static bool on_rekey_due(struct tunnel *tunnel, uint32_t spi_in)
-{
-    const struct world_child *child = world_child((void *)tunnel, spi_in);
-    return child && child->rekey_due;
-}
-
 static void on_up(void *owner, const struct ike_inner *inner)
 {
     struct world *w = owner;
@@ -231,7 +225,6 @@ struct world *world_create(const char *ike_proposals, const char *esp_proposals)
         .child_remove = on_child_remove,
         .child_move = on_child_move,
         .child_counters = on_counters,
-        .child_rekey_due = on_rekey_due,
         .up = on_up,
         .down = on_down,
         .log = on_log,

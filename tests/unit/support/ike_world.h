@@ -27,7 +27,6 @@ struct world_child {
     struct child_parameters p;
     uint32_t replaces;
     struct esp_counters counters;
-    bool rekey_due;
 };
 
 struct world {
