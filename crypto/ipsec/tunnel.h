@@ -61,8 +61,7 @@ bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_count
 
 /* Is there an SA that can send? */
 bool tunnel_is_up(const struct tunnel *tunnel);
-/* The SAs by index, below TUNNEL_SAS_MAX (NULL: that place is free), and the counters for the state report.
- */
+/* The SAs by index, below TUNNEL_SAS_MAX (NULL: a free place), and the counters for the state report. */
 const struct esp_sa *tunnel_sa(const struct tunnel *tunnel, unsigned index);
 void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out);
 

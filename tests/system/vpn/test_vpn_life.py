@@ -12,7 +12,7 @@ from vpnlab.lab import CLIENT, GATEWAY, NAT_CLIENT, NAT_INSIDE, OFFICE
 from vpnlab.network import PATIENCE, wait_until
 from vpnlab.service import WIRE, Service
 
-REKEY_SECONDS = 120
+REKEY_SECONDS = 90
 BACK_WITHIN = 30
 
 
