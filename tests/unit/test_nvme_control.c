@@ -119,6 +119,39 @@ static void reset_in_flight(void **state)
     rig_write_and_read();
 }
 
+/* After the shutdown notification the queues and doorbell pages belong to whoever boots next, who enables
+ * messages before it resets the controller. */
+static void memory_after_shutdown_is_left_alone(void **state)
+{
+    static const uint64_t places[] = {GUEST_ASQ,   GUEST_ACQ,    GUEST_SQ(1),
+                                      GUEST_CQ(1), GUEST_SHADOW, GUEST_EVENT};
+    struct nvme_command event = {.opcode = ADMIN_ASYNC_EVENT};
+    (void)state;
+    rig_start_queue(true, 64);
+    assert_int_equal(guest_doorbell_buffer(), 0);
+    rig_write_and_read();
+    (void)guest_put(0, &event);
+    guest_ring(0);
+    guest_register_write(NVME_CC, CC_EN | CC_IO_SIZES | 1u << 14);
+    guest_msix(false);
+    for (unsigned i = 0; i < ARRAY_COUNT(places); i++)
+        for (unsigned word = 0; word < PAGE_SIZE / 4; word++)
+            ((uint32_t *)guest_ram(places[i], PAGE_SIZE))[word] = 5; /* as a doorbell: five more commands */
+    unsigned executed = nvme.executed;
+    guest_msix(true);
+    guest_register_write(NVME_DOORBELL, 5);
+    guest_register_write(NVME_DOORBELL + 2 * guest.stride, 5);
+    fake_nvme_event();
+    fake_deliver();
+    for (unsigned i = 0; i < ARRAY_COUNT(places); i++)
+        for (unsigned word = 0; word < PAGE_SIZE / 4; word++)
+            assert_int_equal(((uint32_t *)guest_ram(places[i], PAGE_SIZE))[word], 5);
+    assert_int_equal(nvme.executed, executed);
+    guest_disable();
+    rig_start_queue(true, 16);
+    rig_write_and_read();
+}
+
 static void queues_come_and_go(void **state)
 {
     (void)state;
@@ -410,6 +443,7 @@ int main(void)
         NVME_TEST(identify_is_filtered),
         NVME_TEST(registers_are_shadowed),
         NVME_TEST(reset_in_flight),
+        NVME_TEST(memory_after_shutdown_is_left_alone),
         NVME_TEST(queues_come_and_go),
         NVME_TEST(deep_queues),
         NVME_TEST(doorbell_exits),

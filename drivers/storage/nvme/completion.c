@@ -115,13 +115,16 @@ unsigned cq_sweep_locked(struct nvme_cq *cq)
 {
     struct nvme_completion completion;
     unsigned taken = 0, shown = 0;
-    if (!cq->used || cq->closed)
+    if (!cq->used)
         return 0;
-    while (device_posted(cq) && has_room(cq)) {
+    while (device_posted(cq) && (cq->closed || has_room(cq))) {
         next_completion(cq, &completion);
         taken++;
-        shown += complete(cq, &completion);
+        if (!cq->closed)
+            shown += complete(cq, &completion);
     }
+    if (cq->closed)
+        return taken; /* their messages are claimed, and nobody is told */
     volatile uint8_t *registers = __atomic_load_n(&cq->controller->registers, __ATOMIC_ACQUIRE);
     if (taken && registers)
         device_write32(registers + NVME_DOORBELL + (cq->id * 2u + 1) * cq->controller->stride, cq->head);

@@ -109,7 +109,7 @@ struct nvme_cq {
     uint16_t id;
     bool used;    /* rings exist */
     bool opening; /* a create or delete command is under way: takes no new submission queues */
-    bool closed;  /* the controller was disabled: nothing more is shown */
+    bool closed;  /* the controller was shut down or disabled: nothing more is taken or shown */
     bool live, watched;
     bool guest_interrupts, device_interrupts;
     bool owed;       /* an NMI may still arrive for completions that were taken without it */

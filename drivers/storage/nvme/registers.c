@@ -119,10 +119,14 @@ static void enable(struct nvme_controller *controller, uint32_t cc)
     device_put(controller, NVME_CC, cc);
 }
 
-/* The guest is done with the controller until it enables it anew. */
+/* The guest is done with the controller until it enables it anew (NVMe Base 2.0 section 3.6.1), and with that
+ * its queues and doorbell pages are ordinary memory of whoever boots next. That one may turn messages on
+ * before it resets the controller, as Linux does after a kexec: nothing may be looked at or written there any
+ * more. */
 static void shut_down(struct nvme_controller *controller)
 {
     __atomic_store_n(&controller->shut_down, true, __ATOMIC_RELEASE);
+    close_queues(controller);
     for (unsigned i = 0; i < NVME_QUEUES_MAX; i++) {
         spin_lock(&controller->cq[i].lock);
         bool done = cq_watch_update(&controller->cq[i]);
@@ -147,7 +151,7 @@ static void write_cc(struct nvme_controller *controller, uint32_t value)
     }
     if (!controller->fatal)
         device_put(controller, NVME_CC, value);
-    if (value & CC_SHN)
+    if (was && (value & CC_SHN) && !controller->fatal)
         shut_down(controller);
 }
 
