@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian from an encrypted disk on the PIIX3's IDE: firmware, GRUB and Linux's ata_piix under Shoji; judged from outside like NVMe.
-They fail now and then (docs/architecture.md, "Known faults"), so `make check` does not run them: name this file to pytest."""
+`fastboot` leaves out the initramfs' fsck. What that writes makes udev look at the partition again, and Debian's initramfs does not wait for udev's
+workers: now and then one makes its links in /dev while run-init empties the initramfs, which then ends in `nuking initramfs contents: No such file`.
+(Seen with the initramfs listed at that moment: in 2 of 10 boots under Shoji the links were there, in none of 16 on the faster bare machine.)"""
 import hashlib
 import json
 import os
@@ -12,6 +14,7 @@ from test_boot import BOOT_TIMEOUT, boot, judge_root
 
 GRUB_CONFIG = "/EFI/debian/grub.cfg"
 CONSOLE = "console=ttyS0"
+OPTIONS = f"{CONSOLE} fastboot"
 MARKER = "shoji-marker-never-on-an-ide-disk-2d81c4"
 FIO = "fio --name=file --filename=/root/fio --verify=crc32c --verify_fatal=1 --ioengine=libaio --output-format=terse"
 FIO_JOBS = [
@@ -23,9 +26,15 @@ FIO_JOBS = [
 ]
 
 
+def ide_disk(folder, text=None, options=OPTIONS):
+    disk = encrypted_disk(folder / "disk.img", text)
+    disk.put(GRUB_CONFIG, disk.get(GRUB_CONFIG).decode().replace(CONSOLE, options))
+    return disk
+
+
 def test_debian_boots_from_ide_and_the_disk_holds_ciphertext_only(folder, start):
-    disk = encrypted_disk(folder / "disk.img")
-    machine = boot(start, disk, cpus=1, storage="ide", reboot=True)
+    disk = ide_disk(folder)
+    machine = boot(start, disk, cpus=2, storage="ide", reboot=True)
     assert "ata_piix" in machine.shell("dmesg")
     assert machine.shell("findmnt -no SOURCE /").startswith("/dev/sda")
     volume, = json.loads(machine.shell("shojictl status --json"))["volumes"]
@@ -54,7 +63,7 @@ def test_other_drives_of_the_controller_and_discard(folder, start):
     plain, disc = folder / "plain.img", folder / "disc.img"
     plain.write_bytes(os.urandom(16 << 20))
     disc.write_bytes(os.urandom(4 << 20))
-    disk = encrypted_disk(folder / "disk.img", policy(volume_extra="discard = yes\n"))
+    disk = ide_disk(folder, policy(volume_extra="discard = yes\n"))
     machine = boot(start, disk, cpus=1, storage="ide", extra=[
         "-drive", f"if=none,id=disk1,format=raw,cache=unsafe,file={plain}", "-device", "ide-hd,bus=ide.0,unit=1,drive=disk1",
         "-drive", f"if=none,id=disc,format=raw,readonly=on,media=cdrom,file={disc}", "-device", "ide-cd,bus=ide.1,unit=0,drive=disc"])
@@ -76,8 +85,7 @@ def test_other_drives_of_the_controller_and_discard(folder, start):
 
 def test_linux_without_dma(folder, start):
     """Everything through the data register: READ and WRITE MULTIPLE by REP INSW and OUTSW."""
-    disk = encrypted_disk(folder / "disk.img")
-    disk.put(GRUB_CONFIG, disk.get(GRUB_CONFIG).decode().replace(CONSOLE, f"{CONSOLE} libata.dma=0"))
+    disk = ide_disk(folder, options=f"{OPTIONS} libata.dma=0")
     machine = boot(start, disk, cpus=1, storage="ide")
     assert machine.shell("cat /sys/class/ata_device/dev1.0/xfer_mode").startswith("XFER_PIO")
     machine.shell(f"{FIO} --rw=randwrite --bsrange=512-64k --iodepth=4 --direct=1 --size=2M", timeout=900)
