@@ -244,6 +244,9 @@ static const struct policy_section sections[] = {
     {.kind = "vpn", .start = later_section},
 };
 
+static_assert(ARRAY_COUNT(sections) <= POLICY_SECTIONS_MAX && ARRAY_COUNT(volume_keys) <= POLICY_KEYS_MAX,
+              "the parser has a place for each");
+
 /* What no section can judge alone. */
 static bool check_whole(struct policy_parser *p)
 {

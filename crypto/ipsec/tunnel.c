@@ -112,9 +112,9 @@ bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_count
     return sa != NULL;
 }
 
-const struct esp_sa *tunnel_sa(const struct tunnel *tunnel, unsigned index)
+const struct esp_sa *tunnel_sending(const struct tunnel *tunnel)
 {
-    return index < TUNNEL_SAS_MAX ? tunnel->sas[index] : NULL;
+    return tunnel_choose(tunnel, NULL);
 }
 
 void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out)
@@ -124,7 +124,7 @@ void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out)
 
 bool tunnel_is_up(const struct tunnel *tunnel)
 {
-    return tunnel_choose(tunnel, NULL) != NULL;
+    return tunnel_sending(tunnel) != NULL;
 }
 
 /* ---- Sizes ---- */

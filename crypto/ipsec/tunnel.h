@@ -61,8 +61,9 @@ bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_count
 
 /* Is there an SA that can send? */
 bool tunnel_is_up(const struct tunnel *tunnel);
-/* The SAs by index, below TUNNEL_SAS_MAX (NULL: a free place), and the counters for the state report. */
-const struct esp_sa *tunnel_sa(const struct tunnel *tunnel, unsigned index);
+/* The SA that was last told to send; NULL: none can. Valid until the tunnel changes. */
+const struct esp_sa *tunnel_sending(const struct tunnel *tunnel);
+/* For the state report. */
 void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out);
 
 /* The largest inner packet that goes to the gateway in one piece: for the DHCP and RA MTU. For IPv6 never

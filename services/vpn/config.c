@@ -191,6 +191,7 @@ static const struct policy_key keys[] = {
     {.name = "copy-dscp", .set = policy_set_choice, .words = no_yes, .at = AT(copy_dscp)},
     {.name = "plain", .set = set_plain, .at = AT(plain)},
 };
+static_assert(ARRAY_COUNT(keys) <= POLICY_KEYS_MAX, "the parser has a place for each");
 
 static bool start_section(struct policy_parser *p)
 {
@@ -243,6 +244,7 @@ bool vpn_configuration_parse(const char *text, size_t size, struct vpn_configura
         {.kind = "volume"},
         {.kind = "usb"},
     };
+    static_assert(ARRAY_COUNT(sections) <= POLICY_SECTIONS_MAX, "the parser has a place for each");
     static const struct policy_grammar grammar = {
         .sections = sections,
         .section_count = ARRAY_COUNT(sections),

@@ -66,8 +66,9 @@ static void send_icmp6(struct guest *g, const struct ip_address *to, const uint8
 /* What the guest is told of the tunnel as it is now: the MTU is what goes through it in one piece. */
 static void refresh(struct guest *g, uint64_t now)
 {
-    const struct esp_sa *sa = tunnel_sa(g->tunnel, 0);
-    g->network.everything4 = sa && selectors_within(&everywhere4, &sa->parameters.remote);
+    const struct esp_sa *sa = tunnel_sending(g->tunnel);
+    if (sa) /* without one the guest keeps what it was told */
+        g->network.everything4 = selectors_within(&everywhere4, &sa->parameters.remote);
     size_t mtu4 = tunnel_inner_mtu(g->tunnel, 4, now), mtu6 = tunnel_inner_mtu(g->tunnel, 6, now);
     size_t mtu = g->network.address6.version == 6 && mtu4 < mtu6 ? mtu6 : mtu4;
     if (mtu > 0)

@@ -157,7 +157,8 @@ static void put_routes(struct writer *w, const struct guest_network *n)
     }
     if (r.at > 0 && n->everything4)
         put_route(&r, 0, NULL, n->gateway4.bytes);
-    if (r.at > 0)
+    /* A long client identifier may leave too little room: better no routes than no lease. */
+    if (r.at > 0 && 2 + r.at + 1 <= w->size - w->at)
         put_option(w, WIDTH4, OPTION4_ROUTES, routes, r.at);
 }
 
@@ -177,10 +178,10 @@ static void put_options4(struct writer *w, const struct guest_network *n, const 
     }
     put_number(w, WIDTH4, OPTION4_MASK, ~(UINT32_MAX >> n->prefix4), 4);
     put_option(w, WIDTH4, OPTION4_ROUTER, n->gateway4.bytes, 4);
-    put_routes(w, n);
     put_dns(w, WIDTH4, OPTION4_DNS, n);
     if (n->mtu > 0)
         put_number(w, WIDTH4, OPTION4_MTU, n->mtu, 2);
+    put_routes(w, n);
 }
 
 /* It goes to the address that the client has, or is given, unless it asks for a broadcast (section 4.1). */

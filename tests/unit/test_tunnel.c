@@ -130,6 +130,27 @@ static void test_rekeying(void **state)
     rig_free(rig);
 }
 
+/* Whoever asks what the tunnel carries is told of the SA that sends, wherever it stands in the table. */
+static void test_which_sends(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    struct tunnel *tunnel = rig->ours.tunnel;
+    struct child_parameters first = rig_child(&(struct rig_form){0}, 1),
+                            next = rig_child(&(struct rig_form){0}, 2);
+    assert_null(tunnel_sending(tunnel));
+    assert_true(tunnel_add(tunnel, &first, 0));
+    assert_int_equal(tunnel_sending(tunnel)->parameters.spi_in, first.spi_in);
+    assert_true(tunnel_add(tunnel, &next, first.spi_in));
+    assert_int_equal(tunnel_sending(tunnel)->parameters.spi_in, first.spi_in);
+    tunnel_use(tunnel, next.spi_in);
+    tunnel_remove(tunnel, first.spi_in);
+    assert_int_equal(tunnel_sending(tunnel)->parameters.spi_in, next.spi_in);
+    tunnel_remove(tunnel, next.spi_in);
+    assert_null(tunnel_sending(tunnel));
+    rig_free(rig);
+}
+
 static void test_table_is_bounded(void **state)
 {
     (void)state;
@@ -138,8 +159,7 @@ static void test_table_is_bounded(void **state)
         rig_add(rig, &(struct rig_form){0}, i);
     struct child_parameters more = rig_child(&(struct rig_form){0}, 99);
     assert_false(tunnel_add(rig->ours.tunnel, &more, 0));
-    assert_non_null(tunnel_sa(rig->ours.tunnel, TUNNEL_SAS_MAX - 1));
-    assert_null(tunnel_sa(rig->ours.tunnel, TUNNEL_SAS_MAX));
+    assert_ptr_equal(tunnel_sending(rig->ours.tunnel), rig->ours.tunnel->sas[TUNNEL_SAS_MAX - 1]);
     struct esp_counters counters;
     rig_send(rig, &udp4, 100);
     assert_true(tunnel_sa_counters(rig->ours.tunnel, 0x1000 + TUNNEL_SAS_MAX - 1, &counters));
@@ -286,7 +306,7 @@ static void test_mss(void **state)
         rig->ours.tunnel->settings.wire_mtu = 1000;
         rig_send(rig, &r, 100);
         unsigned small = mss_of(rig_pass(rig), ipv6, odd) + (ipv6 ? 60 : 40);
-        const struct esp_sa *sa = tunnel_sa(rig->ours.tunnel, 0);
+        const struct esp_sa *sa = tunnel_sending(rig->ours.tunnel);
         assert_true(esp_sealed_size(sa, small) <= 1000 - 28 && esp_sealed_size(sa, small + 1) > 1000 - 28);
         rig_free(rig);
     }
@@ -399,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_outer_forms),
         cmocka_unit_test(test_either_form),
         cmocka_unit_test(test_rekeying),
+        cmocka_unit_test(test_which_sends),
         cmocka_unit_test(test_table_is_bounded),
         cmocka_unit_test(test_selectors_choose),
         cmocka_unit_test(test_inbound_selectors),
