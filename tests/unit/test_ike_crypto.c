@@ -71,23 +71,30 @@ static const struct exchange_vector curves[] = {
      "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742"},
 };
 
-static EVP_PKEY *make_ec(const struct exchange_vector *v, const uint8_t *secret, size_t size)
+/* Frees the builder. */
+static EVP_PKEY *key_of(const char *type, OSSL_PARAM_BLD *builder)
 {
-    uint8_t point[1 + KE_PUBLIC_MAX] = {4};
-    size_t point_size = 1 + unhex(v->own, point + 1);
-    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
-    BIGNUM *number = BN_bin2bn(secret, (int)size, NULL);
     EVP_PKEY *key = NULL;
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    assert_true(OSSL_PARAM_BLD_push_utf8_string(builder, "group", v->group == 19 ? "P-256" : "P-384", 0));
-    assert_true(OSSL_PARAM_BLD_push_octet_string(builder, "pub", point, point_size));
-    assert_true(OSSL_PARAM_BLD_push_BN(builder, "priv", number));
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
     OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(builder);
     assert_true(EVP_PKEY_fromdata_init(context) > 0);
     assert_true(EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, params) > 0);
     OSSL_PARAM_free(params);
     OSSL_PARAM_BLD_free(builder);
     EVP_PKEY_CTX_free(context);
+    return key;
+}
+
+static EVP_PKEY *make_ec(const struct exchange_vector *v, const uint8_t *secret, size_t size)
+{
+    uint8_t point[1 + KE_PUBLIC_MAX] = {4};
+    size_t point_size = 1 + unhex(v->own, point + 1);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    BIGNUM *number = BN_bin2bn(secret, (int)size, NULL);
+    assert_true(OSSL_PARAM_BLD_push_utf8_string(builder, "group", v->group == 19 ? "P-256" : "P-384", 0));
+    assert_true(OSSL_PARAM_BLD_push_octet_string(builder, "pub", point, point_size));
+    assert_true(OSSL_PARAM_BLD_push_BN(builder, "priv", number));
+    EVP_PKEY *key = key_of("EC", builder);
     BN_free(number);
     return key;
 }
@@ -122,18 +129,11 @@ static EVP_PKEY *make_modp(const struct algorithm *group, const BIGNUM *prime, c
     OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     BN_CTX *numbers = BN_CTX_new();
     BIGNUM *own = BN_new(), *two = BN_new();
-    EVP_PKEY *key = NULL;
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
     assert_true(BN_set_word(two, 2) && BN_mod_exp(own, two, secret, prime, numbers));
     assert_true(OSSL_PARAM_BLD_push_utf8_string(builder, "group", group->key_group, 0));
     assert_true(OSSL_PARAM_BLD_push_BN(builder, "pub", own));
     assert_true(OSSL_PARAM_BLD_push_BN(builder, "priv", secret));
-    OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(builder);
-    assert_true(EVP_PKEY_fromdata_init(context) > 0);
-    assert_true(EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, params) > 0);
-    OSSL_PARAM_free(params);
-    OSSL_PARAM_BLD_free(builder);
-    EVP_PKEY_CTX_free(context);
+    EVP_PKEY *key = key_of("DH", builder);
     BN_CTX_free(numbers);
     BN_free(own);
     BN_free(two);

@@ -132,7 +132,7 @@ static void memory_after_shutdown_is_left_alone(void **state)
     rig_write_and_read();
     (void)guest_put(0, &event);
     guest_ring(0);
-    guest_register_write(NVME_CC, CC_EN | CC_IO_SIZES | 1u << 14);
+    guest_register_write(NVME_CC, CC_EN | CC_IO_SIZES | CC_SHN_NORMAL);
     guest_msix(false);
     for (unsigned i = 0; i < ARRAY_COUNT(places); i++)
         for (unsigned word = 0; word < PAGE_SIZE / 4; word++)

@@ -35,7 +35,7 @@
 #define CC_EN         1u
 #define CC_SHN        (3u << 14) /* shutdown notification */
 #define CC_MPS(cc)    ((cc) >> 7 & 0xf)
-#define CC_SHN        (3u << 14)
+#define CC_SHN_NORMAL (1u << 14)
 #define CC_IOSQES(cc) ((cc) >> 16 & 0xf)
 #define CC_IOCQES(cc) ((cc) >> 20 & 0xf)
 #define CC_IO_SIZES   (6u << 16 | 4u << 20) /* 64-byte commands, 16-byte completions */
