@@ -26,8 +26,8 @@
 #define ARRAY_COUNT(a)                (sizeof(a) / sizeof((a)[0]))
 #define ROUND_UP(x, to)               ((((x) + (to)-1) / (to)) * (to))
 #define ROUND_DOWN(x, to)             (((x) / (to)) * (to))
-#define MIN(a, b)                     ((a) < (b) ? (a) : (b))
-#define MAX(a, b)                     ((a) > (b) ? (a) : (b))
+#define MIN(a, b)                     ((a) < (b) ? (a) : (b)) /* evaluates an argument twice: */
+#define MAX(a, b)                     ((a) > (b) ? (a) : (b)) /* none may have an effect */
 #define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 
 /* True when base + length does not wrap and lies wholly below limit. */

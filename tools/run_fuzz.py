@@ -4,6 +4,7 @@
 are CPUs, and writes `passed failed`. What a crash needs to be seen again is left in build/fuzz/crashes."""
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 SEEDS = Path("tests/fuzz/corpus")
 WORK = Path("build/fuzz/corpus")
 CRASHES = Path("build/fuzz/crashes")
+WHY = re.compile(r"ERROR|SUMMARY|runtime error|did not stop|^ *#\d+ 0x|Base64|Assert|leak")
 
 
 def run(program, seconds):
@@ -47,7 +49,7 @@ def main():
             runs = next((line.rsplit(":", 1)[1].strip() for line in text.splitlines() if "number_of_executed_units" in line), "?")
             print(f"{'ok  ' if good else 'FAIL'} fuzz {name}: {runs} runs", flush=True)
             if not good:
-                print(text[-6000:])
+                print("\n".join(line for line in text.splitlines() if WHY.search(line))[-6000:])
             passed, failed = passed + good, failed + (not good)
     if not count:
         print("FAIL no fuzzer was built")

@@ -100,8 +100,10 @@ static uint32_t read_hashes(const struct payload_list *list)
     if (!notify_find(list, NOTIFY_SIGNATURE_HASHES, &n))
         return 0;
     struct reader r = reader_of(n.data.data, n.data.size);
-    while (reader_left(&r) >= 2)
-        mask |= (uint32_t)BIT(MIN(reader_be(&r, 2), 31u)); /* none is so high */
+    while (reader_left(&r) >= 2) {
+        uint64_t hash = reader_be(&r, 2);
+        mask |= (uint32_t)BIT(MIN(hash, 31u)); /* none that is known is so high */
+    }
     return mask;
 }
 

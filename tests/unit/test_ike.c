@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/ipsec/connection.h"
 #include "crypto/ipsec/proposal.h"
 #include "tests/unit/support/ike_world.h"
 
@@ -303,6 +304,20 @@ static void finds_nats(void **state)
     world_destroy(w);
 }
 
+/* Each number is read once, and numbers that nobody knows are one bit (RFC 7427 section 4). */
+static void knows_the_gateways_hashes(void **state)
+{
+    (void)state;
+    static const uint8_t numbers[] = {0, HASH_SHA2_512, 0x40, 3, 0, HASH_SHA2_384, 0xff, 0xff, 1};
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    w->peer.script.hashes = (struct bytes_view){numbers, sizeof(numbers)};
+    world_connect(w);
+    world_settle(w);
+    assert_int_equal(w->ups, 1);
+    assert_int_equal(w->ike->current->peer_hashes, BIT(HASH_SHA2_512) | BIT(HASH_SHA2_384) | BIT(31));
+    world_destroy(w);
+}
+
 static void count_line(void *context, const char *text)
 {
     assert_true(strlen(text) > 0);
@@ -333,6 +348,7 @@ int main(void)
         cmocka_unit_test(outlives_a_forged_refusal),
         cmocka_unit_test(lives_with_loss_and_doubles),
         cmocka_unit_test(fragments_and_reassembles),
+        cmocka_unit_test(knows_the_gateways_hashes),
         cmocka_unit_test(finds_nats),
         cmocka_unit_test(describes_itself),
     };

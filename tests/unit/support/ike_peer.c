@@ -211,6 +211,8 @@ static void take_init(struct ike_peer *peer, const struct ike_header *header, co
     peer_put_nat(peer, sa, &b);
     if (peer->script.fragments)
         put_notify(&b, NOTIFY_FRAGMENTATION, NULL, 0);
+    if (peer->script.hashes.size)
+        put_notify(&b, NOTIFY_SIGNATURE_HASHES, peer->script.hashes.data, peer->script.hashes.size);
     sa->expected_id = 1;
     send_clear(peer, sa, header, &b);
 }

@@ -26,6 +26,7 @@ struct peer_script {
     size_t fragment_size;
     uint32_t auth_lifetime;
     bool no_address, wrong_cookie2;
+    struct bytes_view hashes; /* what SIGNATURE_HASH_ALGORITHMS holds; none: not sent */
     /* In place of all that follows AUTH: payloads as records of type, length in two bytes, content. */
     const uint8_t *after_auth;
     size_t after_auth_size;
