@@ -72,7 +72,7 @@ HOST_LIBS   := $(CRYPTO_LIBRARY) -l:libargon2.a -lZydis -lcmocka -lpthread
 
 # ---- Targets ----
 
-.PHONY: all efi-tests unit fuzz fuzz-short system check bench size run clean help packages-build packages-unit packages-fuzz packages-system disk FORCE
+.PHONY: all efi-tests unit fuzz fuzz-short fuzz-seeds system check bench size run clean help packages-build packages-unit packages-fuzz packages-system disk FORCE
 
 all: build/shoji.efi build/shojictl build/shoji-vpn ## build shoji.efi, shojictl and shoji-vpn
 	@echo "==> build/shoji.efi: $$(( ($$(stat -c %s build/shoji.efi) + 1023) / 1024 )) KiB, of it $$(( ($$(stat -c %s build/core/shoji-core.stripped.elf) + 1023) / 1024 )) KiB core"
@@ -85,6 +85,9 @@ fuzz: $(FUZZERS) ## run the fuzzers, each for FUZZ_SECONDS (ten minutes)
 
 fuzz-short: $(FUZZERS)
 	@$(PYTHON) tools/run_fuzz.py $(FUZZ_CHECK_SECONDS) build/results/fuzz.count $(sort $(FUZZERS))
+
+fuzz-seeds: build/shoji-vpn $(FUZZERS) | packages-system ## renew the VPN fuzzers' seeds that come from captures of its tunnels
+	@$(PYTHON) tests/fuzz/record_seeds.py $(sort $(FUZZERS))
 
 system: all efi-tests disk ## run the system tests in QEMU; T=name runs those whose name matches
 	@$(PYTHON) tools/run_system.py build/results/system.count $(T)

@@ -19,15 +19,15 @@ MULTICAST_LISTENER = {130, 131, 132, 143}
 
 
 class Capture:
-    """tcpdump on an interface of "net"."""
+    """tcpdump on an interface, of what its device sends ("in", as the kernel sees a TAP), is sent ("out"), or both ("inout")."""
 
-    def __init__(self, network, interface, name="wire.pcap", busy=False):
-        """busy: gigabytes will come, so that frames are read by the buffer rather than each at once."""
+    def __init__(self, network, interface, name="wire.pcap", busy=False, space="net", direction="in", whole=False):
+        """busy: gigabytes will come, so that frames are read by the buffer rather than each at once. whole: frames to their last byte."""
         self.path = network.folder / name  # or an absolute path
         self.network, self.rest = network, READ_TIMEOUT if busy else READ_MOMENT
         # -Z root: the folder may be one that only root may write to. The snap length keeps iperf3's gigabytes small: headers and enough of
         # each payload to find a marker.
-        self.process = network.start("net", "tcpdump", "-i", interface, "-Q", "in", "-s", "160", "-B", "32768", "-U", "-Z", "root",
+        self.process = network.start(space, "tcpdump", "-i", interface, "-Q", direction, "-s", "0" if whole else "160", "-B", "32768", "-U", "-Z", "root",
                                      *([] if busy else ["--immediate-mode"]), "-w", self.path, log=f"{self.path}.log")
         wait_until(lambda: "listening on" in self.process.text(), PATIENCE, "tcpdump listening")
 
