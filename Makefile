@@ -26,7 +26,7 @@ PORT_SOURCES    := $(filter-out crypto/port/core_% crypto/port/host_% crypto/por
 CORE_SOURCES := $(wildcard core/*.c core/*.S guest/*.c guest/*.S guest/svm/*.[cS] guest/vmx/*.[cS]) $(STORAGE_SOURCES) $(LIB_SOURCES) \
                 crypto/volume/sector.c $(wildcard crypto/port/core_*.c)
 BOOT_SOURCES := $(wildcard boot/*.c boot/*.S) $(LIB_SOURCES) $(wildcard crypto/volume/*.c) $(PORT_SOURCES) $(wildcard crypto/port/efi_*.c)
-VPN_SOURCES  := $(wildcard crypto/ipsec/*.c) $(filter-out services/vpn/linux%,$(wildcard services/vpn/*.c))
+VPN_SOURCES  := $(wildcard crypto/ipsec/*.c) $(filter-out services/vpn/linux.c,$(wildcard services/vpn/*.c))
 LWIP_SOURCES := $(addprefix $(LWIP)/src/,netif/ethernet.c $(addprefix core/,init.c def.c dns.c inet_chksum.c ip.c mem.c memp.c netif.c pbuf.c timeouts.c \
                   udp.c $(addprefix ipv4/,dhcp.c etharp.c icmp.c ip4_frag.c ip4.c ip4_addr.c) \
                   $(addprefix ipv6/,ethip6.c icmp6.c ip6.c ip6_addr.c ip6_frag.c mld6.c nd6.c)))
@@ -51,8 +51,8 @@ objects = $(addprefix build/$(1)/,$(addsuffix .o,$(2)))
 
 WARNINGS := -Wall -Wextra -Werror
 INCLUDES := -I. -Ibuild/include -I$(OPENSSL)/include -Iservices/vpn/lwip -I$(LWIP)/src/include
-# lwIP itself finds our <string.h> before the system's; its own warnings are not ours to mend.
-LWIP_CFLAGS := -Iservices/vpn/lwip/libc -ffreestanding -fno-strict-aliasing -fno-sanitize=alignment -w
+# The warnings in lwIP itself are not ours to mend.
+LWIP_CFLAGS := -fno-strict-aliasing -fno-sanitize=alignment -w
 DEPENDS   = -MMD -MP -MF $@.d
 COMMON   := -std=gnu17 $(WARNINGS) $(INCLUDES)
 BARE     := -ffreestanding -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-strict-aliasing \
@@ -143,7 +143,6 @@ BEFORE := $(CRYPTO_LIBRARY) $(CONFIG_HEADER)
 VPN_FLAVOURS := host fuzz native
 LWIP_OBJECTS := $(foreach flavour,$(VPN_FLAVOURS),$(call objects,$(flavour),$(LWIP_SOURCES)))
 $(LWIP_OBJECTS): EXTRA_CFLAGS := $(LWIP_CFLAGS)
-$(foreach flavour,$(VPN_FLAVOURS),$(call objects,$(flavour),$(filter services/vpn/wire%,$(VPN_SOURCES)))): | $(LWIP)/version
 
 define compile
 @mkdir -p $(@D)
@@ -161,11 +160,11 @@ build/efi/%.o: % Makefile | $(BEFORE)
 	$(call compile,efi   ,$(CC),$(BOOT_CFLAGS) $(EFI_CFLAGS) -mgeneral-regs-only)
 build/test/%.o: % Makefile | $(BEFORE)
 	$(call compile,test  ,$(CC),$(CORE_CFLAGS))
-build/host/%.o: % Makefile | $(BEFORE) packages-unit
+build/host/%.o: % Makefile | $(BEFORE) $(LWIP)/version packages-unit
 	$(call compile,host  ,$(CC),$(HOST_CFLAGS) $(EXTRA_CFLAGS))
-build/fuzz/%.o: % Makefile | $(BEFORE) packages-fuzz
+build/fuzz/%.o: % Makefile | $(BEFORE) $(LWIP)/version packages-fuzz
 	$(call compile,fuzz  ,$(CLANG),$(FUZZ_CFLAGS) $(EXTRA_CFLAGS))
-build/native/%.o: % Makefile | $(BEFORE)
+build/native/%.o: % Makefile | $(BEFORE) $(LWIP)/version
 	$(call compile,native,$(CC),$(NATIVE_CFLAGS) $(EXTRA_CFLAGS))
 
 define archive
@@ -253,11 +252,10 @@ build/shojictl: $(call objects,native,$(TOOL_SOURCES))
 	@$(CC) -static -Wl,--gc-sections $^ -o $@
 
 # The VPN service as a Linux program.
-VPN_LINUX_SOURCES := $(wildcard services/vpn/linux*.c)
-build/shoji-vpn: $(call objects,native,$(VPN_LINUX_SOURCES)) build/native/libshoji.a build/native/liblwip.a $(CRYPTO_LIBRARY)
+build/shoji-vpn: $(call objects,native,services/vpn/linux.c) build/native/libshoji.a build/native/liblwip.a $(CRYPTO_LIBRARY)
 	@echo "  link   $@"
 	@$(CC) -static -Wl,--gc-sections -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,-Map=build/native/shoji-vpn.map \
-	    $(call objects,native,$(VPN_LINUX_SOURCES)) -Wl,--start-group build/native/libshoji.a build/native/liblwip.a -Wl,--end-group $(CRYPTO_LIBRARY) -lpthread -o $@
+	    $(call objects,native,services/vpn/linux.c) -Wl,--start-group build/native/libshoji.a build/native/liblwip.a -Wl,--end-group $(CRYPTO_LIBRARY) -lpthread -o $@
 
 build/unit/headers.stamp: $(HEADER_MAKER) | packages-unit
 	@mkdir -p build/unit

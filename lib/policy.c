@@ -137,20 +137,15 @@ static bool is_later_unlock(struct ini_text word)
     return rest.at && ini_is(prefix, "volume");
 }
 
-static bool volume_unlock(struct policy_parser *p, struct ini_text value)
+static bool volume_unlock(struct policy_parser *p, struct ini_text word)
 {
-    unsigned count = 0;
-    while (value.at) {
-        struct ini_text word = ini_split(value, ',', &value);
-        if (is_later_unlock(word))
-            return unsupported(p, word);
-        if (!ini_is(word, "passphrase"))
-            return report(p->problem, "\"%.*s\" is no way to unlock a volume; write passphrase.",
-                          QUOTED(word));
-        if (count > 0)
-            return report(p->problem, "\"%.*s\" stands twice; write each way to unlock once.", QUOTED(word));
-        volume_of(p)->unlock[count++] = UNLOCK_PASSPHRASE;
-    }
+    if (is_later_unlock(word))
+        return unsupported(p, word);
+    if (!ini_is(word, "passphrase"))
+        return report(p->problem, "\"%.*s\" is no way to unlock a volume; write passphrase.", QUOTED(word));
+    if (volume_of(p)->unlock[0] != UNLOCK_NONE)
+        return report(p->problem, "\"%.*s\" stands twice; write each way to unlock once.", QUOTED(word));
+    volume_of(p)->unlock[0] = UNLOCK_PASSPHRASE;
     return true;
 }
 
@@ -218,7 +213,7 @@ static const struct policy_key cpu_keys[] = {
 static const struct policy_key volume_keys[] = {
     {.name = "match", .set = volume_match, .required = true},
     {.name = "header", .set = volume_header, .required = true},
-    {.name = "unlock", .set = volume_unlock, .required = true},
+    {.name = "unlock", .set = volume_unlock, .required = true, .list = true},
     {.name = "discard", .set = policy_set_choice, .words = no_yes, .at = VOLUME_AT(discard)},
     {.name = "elsewhere", .set = policy_set_choice, .words = elsewhere_words, .at = VOLUME_AT(elsewhere)},
     {.name = "disk-serial", .set = volume_serial},

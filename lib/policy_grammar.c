@@ -46,15 +46,18 @@ bool policy_name_is_good(struct ini_text name)
 
 /* ---- Sections ---- */
 
-static bool set_initial(struct policy_parser *p)
+static bool set_value(struct policy_parser *p, const struct policy_key *key, struct ini_text value)
 {
-    for (unsigned i = 0; i < p->section->key_count; i++) {
-        const char *initial = p->section->keys[i].initial;
-        p->key = &p->section->keys[i];
-        if (initial && !p->key->set(p, (struct ini_text){initial, strlen(initial)}))
-            return false;
+    p->key = key;
+    p->value = value;
+    if (!key->list)
+        return key->set(p, value);
+    bool good = true;
+    while (good && value.at) {
+        struct ini_text word = ini_split(value, ',', &value);
+        good = key->set(p, word);
     }
-    return true;
+    return good;
 }
 
 static bool begin_section(struct policy_parser *p, const struct ini_line *line)
@@ -75,14 +78,14 @@ static bool begin_section(struct policy_parser *p, const struct ini_line *line)
     unsigned before = *stood;
     *stood = p->line;
     if (p->section->start)
-        return p->section->start(p) && set_initial(p);
+        return p->section->start(p);
     if (!p->section->keys)
         return true;
     if (line->value.length > 0)
         return report(p->problem, "the section [%s] takes no name.", p->section->kind);
     if (before != 0)
         return report(p->problem, "the section [%s] stands already in line %u.", p->section->kind, before);
-    return set_initial(p);
+    return true;
 }
 
 static bool end_section(struct policy_parser *p)
@@ -91,10 +94,16 @@ static bool end_section(struct policy_parser *p)
     if (!section)
         return true;
     p->line = p->section_lines[section - p->grammar->sections]; /* what is missing is missing there */
-    for (unsigned i = 0; i < section->key_count; i++)
-        if (section->keys[i].required && p->key_lines[i] == 0)
+    for (unsigned i = 0; i < section->key_count; i++) {
+        const struct policy_key *key = &section->keys[i];
+        if (p->key_lines[i] != 0)
+            continue;
+        if (key->required)
             return report(p->problem, "[%s %.*s] lacks the key \"%s\"; add it.", section->kind,
-                          QUOTED(p->name), section->keys[i].name);
+                          QUOTED(p->name), key->name);
+        if (key->initial && !set_value(p, key, (struct ini_text){key->initial, strlen(key->initial)}))
+            return false;
+    }
     return !section->end || section->end(p);
 }
 
@@ -130,7 +139,7 @@ static bool read_key(struct policy_parser *p, const struct ini_line *line)
     if (p->key_lines[i] != 0)
         return report(p->problem, "\"%s\" was given already in line %u.", p->key->name, p->key_lines[i]);
     p->key_lines[i] = p->line;
-    return p->key->set(p, line->value);
+    return set_value(p, p->key, line->value);
 }
 
 static bool take_line(struct policy_parser *p, const struct ini_line *line)

@@ -22,13 +22,13 @@ struct policy_parser;
 struct policy_key {
     const char *name;
     bool (*set)(struct policy_parser *p, struct ini_text value);
-    bool required;
     const char *initial; /* the value where the file gives none; NULL: zero */
-    /* For setters that several keys share: the two or three words that the value may be (NULL ends them),
-     * where in `item` it goes, and its limits. */
-    const char *const *words;
-    size_t at;
+    size_t at;           /* where in `item` it goes */
+    /* For the setters that keys share: the limits, or the two or three words that it may be (NULL ends them).
+     */
     uint64_t least, most;
+    const char *const *words;
+    bool required, list; /* list: `set` is called for each of several values, with commas between */
 };
 
 struct policy_section {
@@ -56,8 +56,8 @@ struct policy_parser {
     struct report *problem;
     const struct policy_section *section;
     const struct policy_key *key;
-    unsigned line;                               /* of what is being read */
-    struct ini_text name;                        /* of the section, as its heading gives it */
+    unsigned line;               /* of what is being read */
+    struct ini_text name, value; /* of the section, as its heading gives it; of the key, whole */
     unsigned section_lines[POLICY_SECTIONS_MAX]; /* where each kind of section stood last; 0: nowhere */
     unsigned key_lines[POLICY_KEYS_MAX];         /* the same for the keys of this section */
 };

@@ -21,78 +21,62 @@ bool ip_equal(const struct ip_address *a, const struct ip_address *b)
     return a->version == b->version && memcmp(a->bytes, b->bytes, ip_bytes(a->version)) == 0;
 }
 
+bool ip_is_multicast(const struct ip_address *ip)
+{
+    return ip->version == 6 ? ip->bytes[0] == 0xff : ip->bytes[0] >= 224;
+}
+
+bool ip_is_link_local(const struct ip_address *ip)
+{
+    static const struct ip_address none;
+    const uint8_t *b = ip->bytes;
+    if (ip->version == 4)
+        return b[0] == 127 || b[0] == 0 || (b[0] == 169 && b[1] == 254);
+    if (b[0] == 0xfe && (b[1] & 0xc0) == 0x80)
+        return true;
+    return memcmp(b, none.bytes, IP_BYTES_MAX - 1) == 0 && b[IP_BYTES_MAX - 1] <= 1;
+}
+
 /* ---- Text ---- */
-
-static bool parse_ipv4(struct ini_text text, struct ip_address *out)
-{
-    char canonical[IP_TEXT_MAX];
-    struct ini_text rest = text;
-    uint64_t value;
-    out->version = 4;
-    for (unsigned i = 0; i < IPV4_BYTES; i++) {
-        if (!ini_u64(ini_split(rest, '.', &rest), &value) || value > UINT8_MAX)
-            return false;
-        out->bytes[i] = (uint8_t)value;
-    }
-    ip_format(out, canonical); /* no leading zeroes: some programs read those as octal */
-    return ini_is(text, canonical);
-}
-
-static bool parse_ipv6(struct ini_text text, struct ip_address *out)
-{
-    char whole[IP_TEXT_MAX];
-    const bool copied = text.length >= 2 && ini_copy(text, whole, sizeof(whole)); /* ":" is no "::" */
-    ASN1_OCTET_STRING *bytes = copied ? a2i_IPADDRESS(whole) : NULL;
-    const bool good = bytes && ASN1_STRING_length(bytes) == IPV6_BYTES;
-    out->version = 6;
-    if (good)
-        memcpy(out->bytes, ASN1_STRING_get0_data(bytes), IPV6_BYTES);
-    ASN1_OCTET_STRING_free(bytes);
-    return good;
-}
 
 bool ip_parse(const char *text, size_t length, struct ip_address *out)
 {
-    const struct ini_text words = {text, length};
-    struct ip_address ip = {0};
-    bool good = memchr(text, ':', length) ? parse_ipv6(words, &ip) : parse_ipv4(words, &ip);
-    if (good)
-        *out = ip;
-    return good;
+    char whole[IP_TEXT_MAX], canonical[IP_TEXT_MAX];
+    const bool copied = ini_copy((struct ini_text){text, length}, whole, sizeof(whole));
+    if (!copied || strlen(whole) != length || length < 2) /* libcrypto takes ":" for "::" */
+        return false;
+    ASN1_OCTET_STRING *bytes = a2i_IPADDRESS(whole);
+    if (!bytes)
+        return false;
+    struct ip_address ip = {.version = ASN1_STRING_length(bytes) == IPV4_BYTES ? 4 : 6};
+    memcpy(ip.bytes, ASN1_STRING_get0_data(bytes), ip_bytes(ip.version));
+    ASN1_OCTET_STRING_free(bytes);
+    ip_format(&ip, canonical);
+    if (ip.version == 4 && strcmp(whole, canonical) != 0)
+        return false; /* leading zeroes: some programs read those as octal */
+    *out = ip;
+    return true;
 }
 
 /* The longest run of at least two zero groups is written as "::", the first of equals (RFC 5952 section 4.2).
  */
-static void longest_zero_run(const uint8_t bytes[IPV6_BYTES], unsigned *start, unsigned *length)
-{
-    *start = GROUPS;
-    *length = 1;
-    for (unsigned i = 0; i < GROUPS; i++) {
-        unsigned run = 0;
-        while (i + run < GROUPS && bytes[2 * (i + run)] == 0 && bytes[2 * (i + run) + 1] == 0)
-            run++;
-        if (run > *length) {
-            *start = i;
-            *length = run;
-        }
-    }
-}
-
 static void format_ipv6(const uint8_t bytes[IPV6_BYTES], char out[IP_TEXT_MAX])
 {
-    unsigned start, length;
     size_t used = 0;
-    longest_zero_run(bytes, &start, &length);
-    for (unsigned i = 0; i < GROUPS;) {
-        if (i == start) {
-            used += format(out + used, IP_TEXT_MAX - used, "::");
-            i += length;
-            continue;
+    unsigned run = 0, longest = 1, end = 0; /* end: of the longest run; 0: there is none */
+    for (unsigned i = 0; i < GROUPS; i++) {
+        run = bytes[2 * i] || bytes[2 * i + 1] ? 0 : run + 1;
+        if (run > longest) {
+            longest = run;
+            end = i + 1;
         }
-        const char *colon = i > 0 && i != start + length ? ":" : "";
-        unsigned group = (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1];
-        used += format(out + used, IP_TEXT_MAX - used, "%s%x", colon, group);
-        i++;
+    }
+    for (unsigned i = 0; i < GROUPS; i++) {
+        const unsigned group = (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1];
+        const bool gap = end > 0 && i == end - longest;
+        used += gap ? format(out + used, IP_TEXT_MAX - used, "::")
+                    : format(out + used, IP_TEXT_MAX - used, "%s%x", i > 0 && i != end ? ":" : "", group);
+        i = gap ? end - 1 : i;
     }
 }
 
@@ -182,24 +166,19 @@ void selector_format(const struct traffic_selector *s, char out[SELECTOR_TEXT_MA
         format(out + used, SELECTOR_TEXT_MAX - used, "[%u/%u-%u]", s->protocol, s->first_port, s->last_port);
 }
 
-static bool opaque_port(const struct traffic_selector *s)
-{
-    return s->first_port == PORT_MAX && s->last_port == 0;
-}
-
 /* Is it inside one of the list? */
 static bool is_inside(const struct traffic_selector *inner, const struct selector_list *list)
 {
+    const bool opaque = inner->first_port > inner->last_port;
     for (unsigned i = 0; i < list->count; i++) {
         const struct traffic_selector *outer = &list->item[i];
         if (inner->first.version != outer->first.version || address_below(&inner->first, &outer->first) ||
-            address_below(&outer->last, &inner->last))
+            address_below(&outer->last, &inner->last) ||
+            (outer->protocol && outer->protocol != inner->protocol) ||
+            inner->first_port < outer->first_port || inner->last_port > outer->last_port)
             continue;
-        if (outer->protocol && outer->protocol != inner->protocol)
-            continue;
-        bool opaque = opaque_port(outer) && opaque_port(inner);
-        bool ports = inner->first_port >= outer->first_port && inner->last_port <= outer->last_port;
-        if (any_port(outer) || opaque || (ports && !opaque_port(outer) && !opaque_port(inner)))
+        /* OPAQUE seems to lie in every range of ports, but is only in itself and in all of them. */
+        if (!opaque || outer->first_port > outer->last_port || any_port(outer))
             return true;
     }
     return false;

@@ -2,34 +2,43 @@
 /* What IKE_SA_INIT, and CREATE_CHILD_SA for CHILD and IKE SAs have in common: a proposal, two nonces, a key
  * exchange (RFC 7296 sections 1.2, 1.3); a refusal of it, and which of two stays when both ends began one. */
 #include "crypto/ipsec/connection.h"
-#include "lib/strings.h"
 
 #define REFUSED_AGAIN_MS (10 * SECOND_MS)
 #define GROUP_RESTARTS   3
 
-struct proposal_offer offer_of(const struct ike *ike, enum ipsec_protocol protocol, uint8_t spi_bytes,
-                               uint64_t spi)
+struct proposal_offer offer_of(const struct ike *ike, enum ipsec_protocol protocol, uint64_t spi)
 {
     bool esp = protocol == PROTOCOL_ESP;
-    return (struct proposal_offer){.list = esp ? ike->config->esp : ike->config->ike,
-                                   .count = esp ? ike->config->esp_count : ike->config->ike_count,
+    return (struct proposal_offer){.all = esp ? &ike->config->esp : &ike->config->ike,
                                    .protocol = protocol,
-                                   .spi_bytes = spi_bytes,
+                                   .spi_bytes = esp ? sizeof(uint32_t) : sizeof(uint64_t),
                                    .spi = spi,
                                    .with_groups = true};
 }
 
 bool half_make(struct ike *ike, struct own_half *own, const struct algorithm *group)
 {
-    return own->spi && ike->call.entropy(ike->owner, own->nonce, sizeof(own->nonce)) &&
+    own->nonce.size = NONCE_BYTES;
+    return own->offer.spi && ike->call.entropy(ike->owner, own->nonce.bytes, NONCE_BYTES) &&
            (!group || ke_start(&own->ke, group));
 }
 
 void put_half(struct builder *b, const struct own_half *own)
 {
-    put_payload(b, PAYLOAD_NONCE, own->nonce, sizeof(own->nonce));
+    put_payload(b, PAYLOAD_NONCE, own->nonce.bytes, own->nonce.size);
     if (own->ke.group)
         put_ke(b, own->ke.group->id, own->ke.public_value, own->ke.group->public_bytes);
+}
+
+bool put_attempt(struct ike_sa *sa, enum ipsec_protocol protocol, uint64_t spi, const struct algorithm *usual,
+                 struct builder *b)
+{
+    struct attempt *a = &sa->attempt;
+    a->own.offer = offer_of(sa->ike, protocol, spi);
+    bool good = half_make(sa->ike, &a->own, proposal_has_group(&a->own.offer, a->wanted) ? a->wanted : usual);
+    put_offer(b, &a->own.offer);
+    put_half(b, &a->own);
+    return good;
 }
 
 /* Our half and the peer's, of the choice in *out. */
@@ -37,14 +46,14 @@ static bool join(const struct own_half *own, const struct payload_list *list, bo
                  struct agreed *out)
 {
     const struct algorithm *group = out->choice.group;
-    struct bytes_view theirs, ours = {own->nonce, sizeof(own->nonce)}, value;
+    struct bytes_view value;
     uint16_t id;
-    if (!nonce_read(list, &theirs))
+    out->in = (struct key_inputs){.nonce_i = own->nonce,
+                                  .nonce_r = own->nonce,
+                                  .spi_i = ours_began ? own->offer.spi : out->choice.spi,
+                                  .spi_r = ours_began ? out->choice.spi : own->offer.spi};
+    if (!nonce_read(list, ours_began ? &out->in.nonce_r : &out->in.nonce_i))
         return false;
-    out->in = (struct key_inputs){.nonce_i = ours_began ? ours : theirs,
-                                  .nonce_r = ours_began ? theirs : ours,
-                                  .spi_i = ours_began ? own->spi : out->choice.spi,
-                                  .spi_r = ours_began ? out->choice.spi : own->spi};
     if (!group)
         return true;
     out->in.shared = (struct bytes_view){out->shared, group->shared_bytes};
@@ -52,46 +61,46 @@ static bool join(const struct own_half *own, const struct payload_list *list, bo
            ke_finish(&own->ke, value.data, value.size, out->shared);
 }
 
-bool agree_on_answer(struct ike_sa *sa, const struct payload_list *list, const struct proposal_offer *offer,
-                     struct agreed *out, struct report *problem)
+bool agree_on_answer(struct ike_sa *sa, const struct payload_list *list, struct report *problem)
 {
     struct attempt *a = &sa->attempt;
+    struct agreed *out = &sa->ike->agreed;
     const struct algorithm *group = a->own.ke.group;
-    if (!proposal_check_answer(list, offer, &out->choice, problem))
+    if (!proposal_check_answer(list, &a->own.offer, &out->choice, problem))
         return false;
     if (out->choice.group && out->choice.group != group)
         return report(problem, "the gateway chose group %u, but our key exchange was for group %u",
                       out->choice.group->id, group ? group->id : 0);
     if (!join(&a->own, list, true, out))
         return report(problem, "the gateway's nonce or key exchange value for the %s SA is not valid",
-                      offer->protocol == PROTOCOL_ESP ? "CHILD" : "IKE");
+                      a->own.offer.protocol == PROTOCOL_ESP ? "CHILD" : "IKE");
     a->wanted = NULL;
     a->restarts = 0;
     return true;
 }
 
-bool agree_on_request(struct ike *ike, const struct payload_list *list, const struct proposal_offer *offer,
-                      struct own_half *own, struct agreed *out, struct builder *b)
+bool agree_on_request(struct ike *ike, const struct payload_list *list, struct builder *b)
 {
+    struct agreed *out = &ike->agreed;
     struct bytes_view value;
     uint16_t id = 0;
-    if (!proposal_choose(list, offer, &out->choice))
+    if (!proposal_choose(list, &out->own.offer, &out->choice))
         put_notify(b, NOTIFY_NO_PROPOSAL_CHOSEN, NULL, 0);
-    else if (!nonce_read(list, &value))
-        put_notify(b, NOTIFY_INVALID_SYNTAX, NULL, 0);
     else if (out->choice.group && (!ke_read(list, &id, &value) || id != out->choice.group->id))
         put_headed(b, PAYLOAD_NOTIFY, (uint64_t)NOTIFY_INVALID_KE << 16 | out->choice.group->id, 6,
                    (struct bytes_view){0});
-    else if (!half_make(ike, own, out->choice.group) || !join(own, list, false, out))
+    else if (!half_make(ike, &out->own, out->choice.group))
         put_notify(b, NOTIFY_TEMPORARY_FAILURE, NULL, 0);
+    else if (!join(&out->own, list, false, out))
+        put_notify(b, NOTIFY_INVALID_SYNTAX, NULL, 0);
     else
         return true;
     return false;
 }
 
-const struct algorithm *wanted_group(const struct notify *n, const struct proposal_offer *offer,
-                                     struct report *problem)
+const struct algorithm *wanted_group(const struct ike_sa *sa, const struct notify *n, struct report *problem)
 {
+    const struct proposal_offer *offer = &sa->attempt.own.offer;
     struct reader r = reader_of(n->data.data, n->data.size);
     uint16_t id = (uint16_t)reader_be(&r, 2);
     const struct algorithm *group = algorithm_find(TRANSFORM_KE, id, 0);
@@ -101,8 +110,7 @@ const struct algorithm *wanted_group(const struct notify *n, const struct propos
     return NULL;
 }
 
-bool rekey_again(struct ike_sa *sa, const struct notify *n, const struct proposal_offer *offer,
-                 struct report *why)
+bool rekey_again(struct ike_sa *sa, const struct notify *n, struct report *why)
 {
     struct attempt *a = &sa->attempt;
     if (n->type == NOTIFY_TEMPORARY_FAILURE) {
@@ -110,7 +118,7 @@ bool rekey_again(struct ike_sa *sa, const struct notify *n, const struct proposa
         return true;
     }
     if (n->type == NOTIFY_INVALID_KE) {
-        a->wanted = wanted_group(n, offer, why);
+        a->wanted = wanted_group(sa, n, why);
         if (a->wanted && a->restarts++ < GROUP_RESTARTS)
             return true;
     }
@@ -120,10 +128,7 @@ bool rekey_again(struct ike_sa *sa, const struct notify *n, const struct proposa
 
 struct nonce lower_nonce(const struct key_inputs *in)
 {
-    struct nonce i = {in->nonce_i.size, {0}}, r = {in->nonce_r.size, {0}};
-    memcpy(i.bytes, in->nonce_i.data, i.size);
-    memcpy(r.bytes, in->nonce_r.data, r.size);
-    return nonce_loses(&i, &r) ? i : r;
+    return nonce_loses(&in->nonce_i, &in->nonce_r) ? in->nonce_i : in->nonce_r;
 }
 
 bool nonce_loses(const struct nonce *a, const struct nonce *b)

@@ -1,40 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The chain from the gateway's certificate to a trusted authority, and a sentence for each way in which there
  * is none. */
-#include "crypto/ipsec/certificate.h"
+#include "crypto/ipsec/credential_parts.h"
 #include "lib/format.h"
 #include "lib/strings.h"
-#include <openssl/x509_vfy.h>
 
 #define SECURITY_LEVEL 2 /* libcrypto's: 112 bits, so RSA from 2048 bits and no SHA-1 */
 #define DATE_TEXT_MAX  16
 
-/* "2026-01-31" (UTC): the date that decided. */
-static void format_date(X509_STORE_CTX *ctx, char out[DATE_TEXT_MAX])
+/* The time that decided; NULL: there is none. */
+static const ASN1_TIME *time_of(X509_STORE_CTX *ctx)
 {
     X509 *x = X509_STORE_CTX_get_current_cert(ctx);
     X509_CRL *crl = X509_STORE_CTX_get0_current_crl(ctx);
     X509_REVOKED *entry;
-    const ASN1_TIME *time = NULL;
-    struct tm when;
     switch (X509_STORE_CTX_get_error(ctx)) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-        time = X509_get0_notAfter(x);
-        break;
+        return X509_get0_notAfter(x);
     case X509_V_ERR_CERT_NOT_YET_VALID:
-        time = X509_get0_notBefore(x);
-        break;
+        return X509_get0_notBefore(x);
     case X509_V_ERR_CERT_REVOKED:
-        if (X509_CRL_get0_by_cert(crl, &entry, x))
-            time = X509_REVOKED_get0_revocationDate(entry);
-        break;
+        return X509_CRL_get0_by_cert(crl, &entry, x) ? X509_REVOKED_get0_revocationDate(entry) : NULL;
     case X509_V_ERR_CRL_HAS_EXPIRED:
-        time = X509_CRL_get0_nextUpdate(crl);
-        break;
+        return X509_CRL_get0_nextUpdate(crl);
     case X509_V_ERR_CRL_NOT_YET_VALID:
-        time = X509_CRL_get0_lastUpdate(crl);
-        break;
+        return X509_CRL_get0_lastUpdate(crl);
+    default:
+        return NULL;
     }
+}
+
+/* "2026-01-31" (UTC) */
+static void format_date(const ASN1_TIME *time, char out[DATE_TEXT_MAX])
+{
+    struct tm when;
     if (!time || !ASN1_TIME_to_tm(time, &when))
         (void)copy_string(out, DATE_TEXT_MAX, "(no date)");
     else
@@ -51,7 +50,7 @@ static bool say_why(X509_STORE_CTX *ctx, struct report *problem)
     X509 *x = X509_STORE_CTX_get_current_cert(ctx);
     name_format(x ? X509_get_subject_name(x) : NULL, name);
     name_format(x ? X509_get_issuer_name(x) : NULL, issuer);
-    format_date(ctx, date);
+    format_date(time_of(ctx), date);
     if (X509_STORE_CTX_get_error_depth(ctx) > 0)
         (void)format(subject, sizeof(subject), "the certificate of the authority %s", name);
     switch (error) {

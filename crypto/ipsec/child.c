@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of CHILD SAs: made, used, deleted, and which of two stays when both ends rekey at once. */
+/* The table of CHILD SAs: made, used, deleted. */
 #include "crypto/ipsec/connection.h"
 #include "crypto/ipsec/tunnel.h"
-#include "lib/strings.h"
 
 #define SPI_MIN 256 /* lower ones are reserved (RFC 4303 section 2.1) */
 static_assert(CHILDREN_MAX == TUNNEL_SAS_MAX, "ESP has room for each CHILD SA of IKE");
@@ -18,7 +17,7 @@ struct child *child_next(struct ike *ike, struct child *before)
 struct child *child_of_spi_in(struct ike *ike, uint32_t spi_in)
 {
     for (struct child *c = NULL; (c = child_next(ike, c));)
-        if (c->p.spi_in == spi_in)
+        if (c->esp->parameters.spi_in == spi_in)
             return c;
     return NULL;
 }
@@ -26,7 +25,7 @@ struct child *child_of_spi_in(struct ike *ike, uint32_t spi_in)
 struct child *child_of_spi_out(struct ike *ike, uint32_t spi_out)
 {
     for (struct child *c = NULL; (c = child_next(ike, c));)
-        if (c->p.spi_out == spi_out)
+        if (c->esp->parameters.spi_out == spi_out)
             return c;
     return NULL;
 }
@@ -72,55 +71,53 @@ static struct child *free_child(struct ike *ike)
     return oldest;
 }
 
-struct child *child_add(struct ike_sa *sa, const struct ike_choice *choice, const struct key_inputs *in,
-                        const struct child_terms *terms)
+struct child *child_add(struct ike_sa *sa, struct child_parameters *p, uint32_t replaces, bool ours)
 {
     struct ike *ike = sa->ike;
+    const struct ike_choice *choice = &ike->agreed.choice;
     struct child *c = free_child(ike);
     if (!c)
         return NULL;
-    *c = (struct child){.sa = sa, .ours = terms->ours, .replaces = terms->replaces, .born = ike->now};
-    c->low = lower_nonce(in);
-    c->rekey_at = c->expire_at = NEVER;
-    c->p = (struct child_parameters){.spi_in = terms->spi_in,
-                                     .spi_out = (uint32_t)choice->spi,
-                                     .cipher = choice->cipher,
-                                     .integrity = choice->integrity,
-                                     .esn = choice->esn->id,
-                                     .local = terms->local,
-                                     .remote = terms->remote,
-                                     .outer_local = sa->local,
-                                     .outer_remote = sa->remote,
-                                     .udp_encapsulated = sa_encapsulates(sa)};
-    struct child_keys *to_responder = terms->ours ? &c->p.out : &c->p.in;
-    struct child_keys *to_initiator = terms->ours ? &c->p.in : &c->p.out;
-    bool good = terms->spi_in && keys_child(&sa->keys, choice, in, to_responder, to_initiator) &&
-                ike->call.child_add(ike->tunnel, &c->p, terms->replaces);
-    wipe(&c->p.in, sizeof(c->p.in));
-    wipe(&c->p.out, sizeof(c->p.out));
-    if (!good)
+    p->spi_out = (uint32_t)choice->spi;
+    p->cipher = choice->cipher;
+    p->integrity = choice->integrity;
+    p->esn = choice->esn->id;
+    p->outer_local = sa->local;
+    p->outer_remote = sa->remote;
+    p->udp_encapsulated = sa_encapsulates(sa);
+    const struct esp_sa *esp = NULL;
+    if (p->spi_in &&
+        keys_child(&sa->keys, choice, &ike->agreed.in, ours ? &p->out : &p->in, ours ? &p->in : &p->out))
+        esp = ike->call.child_add(ike->tunnel, p, replaces);
+    wipe(&p->in, sizeof(p->in));
+    wipe(&p->out, sizeof(p->out));
+    if (!esp)
         return NULL;
+    *c = (struct child){.state = CHILD_LIVE,
+                        .sa = sa,
+                        .esp = esp,
+                        .ours = ours,
+                        .replaces = replaces,
+                        .born = ike->now,
+                        .rekey_at = NEVER,
+                        .expire_at = NEVER,
+                        .low = lower_nonce(&ike->agreed.in)};
     limit_life(ike, ike->config->child_lifetime, &c->rekey_at, &c->expire_at);
-    c->state = CHILD_LIVE;
     return c;
 }
 
 void child_use(struct ike *ike, struct child *child)
 {
-    if (ike->sending == child->p.spi_in)
-        return;
-    ike->sending = child->p.spi_in;
-    ike->call.child_use(ike->tunnel, child->p.spi_in);
+    ike->sending = child->esp->parameters.spi_in;
+    ike->call.child_use(ike->tunnel, child->esp->parameters.spi_in);
 }
 
 void child_remove(struct ike *ike, struct child *child)
 {
-    if (child->state == CHILD_FREE)
-        return;
     child->state = CHILD_FREE;
-    ike->call.child_remove(ike->tunnel, child->p.spi_in);
-    if (ike->sending == child->p.spi_in)
+    if (ike->sending == child->esp->parameters.spi_in)
         ike->sending = 0;
+    ike->call.child_remove(ike->tunnel, child->esp->parameters.spi_in);
     wake_at(ike, ike->now);
 }
 
@@ -130,20 +127,14 @@ void children_remove(struct ike *ike)
         child_remove(ike, c);
 }
 
-void child_wait(struct ike *ike, struct child *child)
-{
-    child->state = CHILD_WAITING;
-    child->remove_at = ike->now + PEER_MUST_MS;
-}
-
 void child_end(struct ike *ike, struct child *child)
 {
     child->state = CHILD_LINGERING;
     child->remove_at = ike->now + LINGER_MS;
-    struct child *next = child_made_for(ike, child->p.spi_in, false);
+    struct child *next = child_made_for(ike, child->esp->parameters.spi_in, false);
     if (!next)
         next = child_live(ike);
-    if (ike->sending == child->p.spi_in && next)
+    if (ike->sending == child->esp->parameters.spi_in && next)
         child_use(ike, next);
     if (!next)
         child_remove(ike, child);
@@ -162,49 +153,21 @@ void children_end(struct ike_sa *sa)
 void children_move(struct ike_sa *sa)
 {
     struct ike *ike = sa->ike;
-    for (struct child *c = NULL; (c = child_next(ike, c));) {
-        c->p.outer_local = sa->local;
-        c->p.outer_remote = sa->remote;
-        c->p.udp_encapsulated = sa_encapsulates(sa);
-        ike->call.child_move(ike->tunnel, c->p.spi_in, &sa->local, &sa->remote, c->p.udp_encapsulated);
-    }
-}
-
-void child_settle(struct ike_sa *sa, struct child *old, struct child *made)
-{
-    struct ike *ike = sa->ike;
-    struct child *rival = child_made_for(ike, made->replaces, true);
-    /* Also against one that the peer has rekeyed again or deleted since. */
-    bool lost = sa->attempt.rival.size && nonce_loses(&made->low, &sa->attempt.rival);
-    if (rival)
-        ike_log(ike, "both ends rekeyed the CHILD SA at once; the one begun by %s stays",
-                lost ? "the gateway" : "us");
-    if (lost)
-        made->state = CHILD_SUPERSEDED;
-    else if (rival)
-        child_wait(ike, rival);
-    /* Who began the exchange that stays deletes the old one (section 2.8.1). */
-    if (old && old->state == CHILD_LIVE) {
-        child_wait(ike, old);
-        old->state = lost ? CHILD_WAITING : CHILD_SUPERSEDED;
-    }
-    if (!lost)
-        child_use(ike, made);
-    else if (!old && rival)
-        child_use(ike, rival);
+    for (struct child *c = NULL; (c = child_next(ike, c));)
+        ike->call.child_move(ike->tunnel, c->esp->parameters.spi_in, &sa->local, &sa->remote,
+                             sa_encapsulates(sa));
 }
 
 static void count_and_limit(struct ike *ike, struct child *c)
 {
-    struct esp_counters counters;
+    const struct esp_counters *n = &c->esp->counters;
     uint64_t most = ike->config->child_bytes_max;
-    if (!ike->call.child_counters(ike->tunnel, c->p.spi_in, &counters))
-        return;
-    if (counters.rekey_due || (most && (counters.bytes_in >= most || counters.bytes_out >= most)))
+    if (n->rekey_due || (most && (n->bytes_in >= most || n->bytes_out >= most)))
         c->rekey_at = MIN(c->rekey_at, ike->now);
     /* The peer sends with the new one, so it has it: so can we. */
     struct child *old = child_of_spi_in(ike, ike->sending);
-    if (!c->ours && counters.packets_in && old && old->state == CHILD_WAITING && c->replaces == old->p.spi_in)
+    if (!c->ours && n->packets_in && old && old->state == CHILD_WAITING &&
+        c->replaces == old->esp->parameters.spi_in)
         child_use(ike, c);
 }
 
@@ -212,7 +175,7 @@ static void count_and_limit(struct ike *ike, struct child *c)
 static void notice_loss(struct ike *ike)
 {
     struct ike_sa *sa = ike->current;
-    if (!ike->is_up || !sa || child_live(ike) || sa->request.kind == EX_CHILD)
+    if (!ike->is_up || !sa || child_live(ike) || sa->request.kind == &exchange_child)
         return;
     ike->is_up = false;
     sa->retry_at = MAX(sa->retry_at, ike->now + SECOND_MS);

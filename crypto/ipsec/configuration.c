@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration payload (RFC 7296 section 3.15): inner addresses, DNS, split subnets. */
 #include "crypto/ipsec/connection.h"
-#include "lib/strings.h"
 
 #define CFG_REQUEST      1
 #define CFG_REPLY        2
@@ -20,24 +19,19 @@ static const struct attribute {
     {8, 6, 16, 17, ADDRESS}, {10, 6, 16, 16, DNS}, {15, 6, 17, 17, SUBNET},
 };
 
-static const struct ip_address *previous(const struct ike *ike, uint8_t version)
-{
-    for (unsigned i = 0; i < ike->inner.address_count; i++)
-        if (ike->inner.address[i].version == version)
-            return &ike->inner.address[i];
-    return NULL;
-}
-
 /* Asks for the address that we had, so that the guest's connections live on. */
-static void put_attribute(struct writer *w, const struct attribute *a, const struct ip_address *had)
+static void put_attribute(struct writer *w, const struct attribute *a, const struct inner_list *had)
 {
     uint8_t value[PREFIX_BYTES_MAX] = {[IP_BYTES_MAX] = 128};
-    bool known = a->content == ADDRESS && had;
-    if (known)
-        memcpy(value, had->bytes, ip_bytes(a->version));
+    size_t size = 0;
+    for (unsigned i = 0; i < had->count && size == 0; i++)
+        if (a->content == ADDRESS && had->item[i].version == a->version) {
+            memcpy(value, had->item[i].bytes, ip_bytes(a->version));
+            size = a->size_max;
+        }
     writer_be(w, a->type, 2);
-    writer_be(w, known ? a->size_max : 0, 2);
-    writer_bytes(w, value, known ? a->size_max : 0);
+    writer_be(w, size, 2);
+    writer_bytes(w, value, size);
 }
 
 void put_configuration_request(const struct ike *ike, struct builder *b)
@@ -46,26 +40,25 @@ void put_configuration_request(const struct ike *ike, struct builder *b)
     if (!config->want_inner4 && !config->want_inner6)
         return;
     payload_begin(b, PAYLOAD_CP);
-    writer_be(&b->w, CFG_REQUEST, 1);
-    writer_zero(&b->w, 3);
+    writer_be(&b->w, (uint64_t)CFG_REQUEST << 24, 4);
     for (unsigned i = 0; i < ARRAY_COUNT(attributes); i++)
         if (attributes[i].version == 4 ? config->want_inner4 : config->want_inner6)
-            put_attribute(&b->w, &attributes[i], previous(ike, attributes[i].version));
+            put_attribute(&b->w, &attributes[i], &ike->inner.address);
     payload_end(b);
 }
 
-static void add_address(struct ip_address *list, unsigned *count, unsigned most, struct ip_address ip)
+static void add_address(struct inner_list *list, struct ip_address ip)
 {
-    if (*count < most)
-        list[(*count)++] = ip;
+    if (list->count < IKE_INNER_MAX)
+        list->item[list->count++] = ip;
 }
 
 /* IPv4 brings a mask, IPv6 a prefix length. */
-static void add_subnet(struct ike_inner *out, struct ip_address ip, const uint8_t *mask)
+static void add_subnet(struct selector_list *out, struct ip_address ip, const uint8_t *mask)
 {
-    if (out->subnet_count == IKE_SUBNETS_MAX || (ip.version == 6 && mask[0] > 128))
+    if (out->count == SELECTORS_MAX || (ip.version == 6 && mask[0] > 128))
         return;
-    struct traffic_selector *s = &out->subnets[out->subnet_count++];
+    struct traffic_selector *s = &out->item[out->count++];
     *s = (struct traffic_selector){.first_port = 0, .last_port = UINT16_MAX, .first = ip, .last = ip};
     for (unsigned i = 0; i < ip_bytes(ip.version); i++) {
         unsigned left = mask[0] > 8 * i ? MIN(mask[0] - 8 * i, 8u) : 0;
@@ -84,23 +77,12 @@ static void take_attribute(uint16_t type, const uint8_t *data, size_t size, stru
             continue;
         memcpy(ip.bytes, data, ip_bytes(a->version));
         if (a->content == ADDRESS)
-            add_address(out->address, &out->address_count, IKE_INNER_MAX, ip);
+            add_address(&out->address, ip);
         else if (a->content == DNS)
-            add_address(out->dns, &out->dns_count, IKE_DNS_MAX, ip);
+            add_address(&out->dns, ip);
         else
-            add_subnet(out, ip, data + ip_bytes(a->version));
+            add_subnet(&out->subnets, ip, data + ip_bytes(a->version));
     }
-}
-
-/* Unspecified, loopback, link-local, multicast, broadcast: no host can have it. */
-static bool unusable(const struct ip_address *ip)
-{
-    static const uint8_t zero[IP_BYTES_MAX];
-    const uint8_t *b = ip->bytes;
-    if (ip->version == 4)
-        return b[0] == 0 || b[0] == 127 || b[0] >= 224 || (b[0] == 169 && b[1] == 254);
-    return b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||
-           (memcmp(b, zero, IP_BYTES_MAX - 1) == 0 && b[IP_BYTES_MAX - 1] <= 1);
 }
 
 bool configuration_read(const struct payload_list *list, struct ike_inner *out, struct report *problem)
@@ -110,8 +92,7 @@ bool configuration_read(const struct payload_list *list, struct ike_inner *out, 
     if (!p)
         return true;
     struct reader r = reader_of(p->data, p->size);
-    uint8_t kind = reader_u8(&r);
-    (void)reader_be(&r, 3);
+    uint64_t kind = reader_be(&r, 4) >> 24;
     while (reader_left(&r) > 0) {
         uint16_t type = (uint16_t)reader_be(&r, 2) & ATTRIBUTE_MASK;
         size_t size = (size_t)reader_be(&r, 2);
@@ -121,10 +102,10 @@ bool configuration_read(const struct payload_list *list, struct ike_inner *out, 
     }
     if (r.failed || kind != CFG_REPLY)
         return report(problem, "the gateway's configuration payload is malformed");
-    for (unsigned i = 0; i < out->address_count; i++) {
+    for (unsigned i = 0; i < out->address.count; i++) {
         char text[IP_TEXT_MAX];
-        ip_format(&out->address[i], text);
-        if (unusable(&out->address[i]))
+        ip_format(&out->address.item[i], text);
+        if (ip_is_multicast(&out->address.item[i]) || ip_is_link_local(&out->address.item[i]))
             return report(problem, "the gateway gave us the inner address %s, which no host can have", text);
     }
     return true;

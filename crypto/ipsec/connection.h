@@ -5,8 +5,10 @@
 #define SHOJI_CRYPTO_IPSEC_CONNECTION_H
 
 #include "crypto/ipsec/ike.h"
-#include "crypto/ipsec/key_exchange.h"
 #include "crypto/ipsec/protect.h"
+#include "lib/format.h"
+#include "lib/strings.h"
+#include <openssl/crypto.h>
 
 #define SAS_MAX      5
 #define CHILDREN_MAX 16
@@ -22,33 +24,32 @@
 #define STEADY_MS       (10 * SECOND_MS) /* a tunnel that stood so long starts again without back-off */
 #define REAUTH_AGAIN_MS (10 * SECOND_MS)
 
-#define SA_INIT_OWN_MAX  KIB(4)
 #define SA_INIT_PEER_MAX KIB(8)
 #define COOKIE_MAX       64
 #define COOKIE2_BYTES    16
 #define NAT_HASH_BYTES   20 /* SHA-1: what the RFC prescribes; no security rests on it */
 
-struct nonce {
-    size_t size;
-    uint8_t bytes[NONCE_MAX];
-};
+struct ike_sa;
 
-/* What our one request in flight is about. */
-enum exchange {
-    EX_NONE,
-    EX_INIT,
-    EX_AUTH,
-    EX_CHILD, /* a new CHILD SA, or one in place of another */
-    EX_REKEY_IKE,
-    EX_DELETE_CHILD,
-    EX_DELETE_IKE,
-    EX_LIVENESS,
-    EX_MOVE,
-    EX_COUNT
+/* A kind of exchange that we begin: `build` writes the request's payloads, `answer` takes the response's. */
+struct exchange {
+    const char *name;
+    uint8_t type;
+    bool (*build)(struct ike_sa *sa, struct builder *b); /* false: it cannot be, or sa_fail has said why */
+    void (*answer)(struct ike_sa *sa, const struct payload_list *list);
 };
+extern const struct exchange exchange_init; /* its answer is in clear and goes its own way */
+extern const struct exchange exchange_auth;
+extern const struct exchange exchange_child; /* a new CHILD SA, or one in place of another */
+extern const struct exchange exchange_rekey_ike;
+extern const struct exchange exchange_delete_child;
+extern const struct exchange exchange_delete_ike;
+extern const struct exchange exchange_liveness;
+extern const struct exchange exchange_move;
 
+/* Our one request in flight. */
 struct request {
-    enum exchange kind;
+    const struct exchange *kind; /* NULL: none is */
     unsigned sent;
     uint64_t due; /* next transmission, or giving up */
     struct outbox box;
@@ -56,28 +57,36 @@ struct request {
 
 /* Our half of an exchange that makes keys. Holds a private key until ke_free. */
 struct own_half {
+    struct proposal_offer offer; /* with our new SPI */
     struct key_exchange ke;
-    uint8_t nonce[NONCE_BYTES];
-    uint64_t spi; /* our new one */
+    struct nonce nonce;
+};
+
+/* What an exchange that makes keys has come to. Holds secrets until its message is done with. */
+struct agreed {
+    struct own_half own; /* where the peer began; else it is the attempt's */
+    struct ike_choice choice;
+    struct key_inputs in; /* a view of `shared` */
+    uint8_t shared[KE_SHARED_MAX];
 };
 
 /* What we keep of our exchange until its answer comes. */
 struct attempt {
     struct own_half own;
-    uint32_t child;                 /* EX_CHILD: inbound SPI of the one to be replaced, 0: none;
-                                       EX_DELETE_CHILD: the one to be deleted */
+    uint32_t child;                 /* exchange_child: inbound SPI of the one to be replaced, 0: none;
+                                       exchange_delete_child: the one to be deleted */
     const struct algorithm *wanted; /* by the peer's INVALID_KE_PAYLOAD */
     unsigned restarts;              /* by it and by COOKIE together */
-    struct nonce
-        rival;        /* EX_CHILD: the lower one of the peer's rekeying of the same meanwhile; size 0: none */
+    /* exchange_child: the lower one of the peer's rekeying of the same meanwhile; size 0: none */
+    struct nonce rival;
     uint32_t deleted; /* outbound SPI that the peer deleted before we knew it: the answer may still name it */
     uint8_t cookie2[COOKIE2_BYTES];
 };
 
-/* IKE_SA_INIT's messages, which AUTH signs. */
+/* What IKE_SA_INIT leaves to IKE_AUTH: the gateway's message, for it is signed, and its nonce. */
 struct initial {
-    size_t own_size, peer_size, cookie_size;
-    uint8_t own[SA_INIT_OWN_MAX], peer[SA_INIT_PEER_MAX], cookie[COOKIE_MAX];
+    size_t peer_size, cookie_size;
+    uint8_t peer[SA_INIT_PEER_MAX], cookie[COOKIE_MAX];
     struct nonce peer_nonce;
     struct report refusal; /* an unauthenticated error: believed only when nothing better comes */
 };
@@ -109,7 +118,6 @@ struct ike_sa {
     uint8_t mapping[NAT_HASH_BYTES]; /* what the gateway said last of where we seem to be */
     bool fragmentation, mobike;
     uint32_t peer_hashes; /* for RFC 7427 */
-    const struct algorithm *group;
 
     uint32_t next_id, expected_id; /* of our requests, of the peer's */
     struct request request;
@@ -118,7 +126,7 @@ struct ike_sa {
 
     uint64_t born, rekey_at, expire_at, reauth_at, reauth_by, retry_at, last_in, keepalive_at;
     struct attempt attempt;
-    struct initial *initial;
+    struct initial initial;
 
     struct ike_sa *rival; /* made by the peer's rekeying while ours of this SA was under way */
     struct nonce low;     /* the lower of the two nonces that made it (section 2.8.2) */
@@ -136,9 +144,9 @@ enum child_state {
 struct child {
     enum child_state state;
     struct ike_sa *sa;
-    struct child_parameters p; /* its keys are wiped once ESP has them */
-    bool ours;                 /* made by our request */
-    uint32_t replaces;         /* inbound SPI of the one before, 0: none */
+    const struct esp_sa *esp; /* the tunnel's */
+    bool ours;                /* made by our request */
+    uint32_t replaces;        /* inbound SPI of the one before, 0: none */
     uint64_t born, rekey_at, expire_at, remove_at;
     struct nonce low; /* the lower of the two nonces that made it (section 2.8.1) */
 };
@@ -162,6 +170,7 @@ struct ike {
     uint64_t up_since;
     struct ike_inner inner;
     struct report last_error;
+    struct agreed agreed;
     uint8_t incoming[IKE_MESSAGE_MAX], whole[IKE_MESSAGE_MAX], plain[IKE_MESSAGE_MAX];
 };
 
@@ -172,7 +181,8 @@ void ike_log(struct ike *ike, const char *fmt, ...) printf_like(2, 3);
 enum failure { FAIL_SILENT, FAIL_REFUSED, FAIL_LOST, FAIL_MOVED };
 /* All SAs are given up, and why. */
 void ike_fail(struct ike *ike, enum failure kind, const char *fmt, ...) printf_like(3, 4);
-/* One IKE SA is given up: the connection with it, unless it was only to take over from another. */
+/* One IKE SA is given up, and dead then: the connection with it, unless it was only to take over from
+ * another. */
 void sa_fail(struct ike_sa *sa, enum failure kind, const char *fmt, ...) printf_like(3, 4);
 void ike_came_up(struct ike *ike);
 void wake_at(struct ike *ike, uint64_t when);
@@ -186,17 +196,15 @@ struct ike_sa *sa_create(struct ike *ike, bool initiator);
 void sa_kill(struct ike_sa *sa); /* its CHILD SAs with it */
 /* CHILD SAs and the connection move from an IKE SA to the one in its place. */
 void sa_take_over(struct ike_sa *to, struct ike_sa *from);
-void sa_set_lifetimes(struct ike_sa *sa);
 /* The gateway refuses to rekey: a whole new IKE SA is to stand halfway to the end of what it does not renew.
  */
 void sa_renew_before(struct ike_sa *sa, uint64_t end);
-struct sk_keys sa_keys(const struct ike_sa *sa, bool of_initiator);
 bool sa_encapsulates(const struct ike_sa *sa);
 uint64_t make_spi(struct ike *ike);
 void ike_sweep(struct ike *ike);
 
 /* ---- exchange.c: requests, answers, retransmission ---- */
-void request_begin(struct ike_sa *sa, enum exchange kind);
+void request_begin(struct ike_sa *sa, const struct exchange *kind);
 void request_end(struct ike_sa *sa);
 void request_tick(struct ike_sa *sa);
 void request_resend(struct ike_sa *sa);
@@ -204,35 +212,15 @@ void send_box(struct ike_sa *sa, const struct outbox *box, const struct ip_endpo
               const struct ip_endpoint *remote);
 bool sa_seal(struct ike_sa *sa, uint8_t exchange, uint8_t flags, uint32_t message_id,
              const struct builder *payloads, struct outbox *out) must_check;
-/* An authentic message came. */
+/* Is this a message that we wait for? A retransmitted request is one, too. */
+bool sa_expects(const struct ike_sa *sa, const struct ike_header *header);
+/* An encrypted message came. */
 void sa_receive(struct ike_sa *sa, const struct ike_header *header, size_t size,
                 const struct ike_datagram *from);
 
-/* ---- The exchanges: build writes the request's payloads, answer takes the response's ---- */
-struct exchange_kind {
-    const char *name;
-    uint8_t type;
-    bool (*build)(struct ike_sa *sa, struct builder *b);
-    void (*answer)(struct ike_sa *sa, const struct payload_list *list);
-};
-extern const struct exchange_kind exchange_kinds[EX_COUNT];
-
-void init_begin(struct ike_sa *sa); /* IKE_SA_INIT is in clear and goes its own way */
+/* ---- sa_init.c ---- */
+void init_begin(struct ike_sa *sa);
 void init_receive(struct ike_sa *sa, const struct ike_header *header, size_t size);
-bool auth_build(struct ike_sa *sa, struct builder *b);
-void auth_answer(struct ike_sa *sa, const struct payload_list *list);
-bool child_build(struct ike_sa *sa, struct builder *b);
-void child_answer(struct ike_sa *sa, const struct payload_list *list);
-bool rekey_ike_build(struct ike_sa *sa, struct builder *b);
-void rekey_ike_answer(struct ike_sa *sa, const struct payload_list *list);
-bool delete_child_build(struct ike_sa *sa, struct builder *b);
-void delete_child_answer(struct ike_sa *sa, const struct payload_list *list);
-bool delete_ike_build(struct ike_sa *sa, struct builder *b);
-void delete_ike_answer(struct ike_sa *sa, const struct payload_list *list);
-bool liveness_build(struct ike_sa *sa, struct builder *b);
-void liveness_answer(struct ike_sa *sa, const struct payload_list *list);
-bool move_build(struct ike_sa *sa, struct builder *b);
-void move_answer(struct ike_sa *sa, const struct payload_list *list);
 
 /* The peer's requests: write the answer's payloads. */
 void child_request(struct ike_sa *sa, const struct payload_list *list, struct builder *b);
@@ -240,30 +228,23 @@ void rekey_ike_request(struct ike_sa *sa, const struct payload_list *list, struc
 void informational_request(struct ike_sa *sa, const struct payload_list *list, struct builder *b);
 
 /* ---- agreement.c: what the exchanges that make keys have in common ---- */
-/* Holds a shared secret: to be wiped. */
-struct agreed {
-    struct ike_choice choice;
-    struct key_inputs in; /* views of both nonces and of `shared` */
-    uint8_t shared[KE_SHARED_MAX];
-};
-/* All that the policy allows, under our SPI of so many bytes. */
-struct proposal_offer offer_of(const struct ike *ike, enum ipsec_protocol protocol, uint8_t spi_bytes,
-                               uint64_t spi);
-/* A nonce and, with a group, a key; own->spi is set already. False without randomness. */
+/* All that the policy allows, under our SPI. */
+struct proposal_offer offer_of(const struct ike *ike, enum ipsec_protocol protocol, uint64_t spi);
+/* A nonce and, with a group, a key; the offer is there already. False without randomness. */
 bool half_make(struct ike *ike, struct own_half *own, const struct algorithm *group) must_check;
 void put_half(struct builder *b, const struct own_half *own); /* nonce and KE payloads */
-/* The answer to what sa->attempt.own asked for; false with a sentence. */
-bool agree_on_answer(struct ike_sa *sa, const struct payload_list *list, const struct proposal_offer *offer,
-                     struct agreed *out, struct report *problem) must_check;
-/* The peer's request: makes our half; false with the error in the answer. */
-bool agree_on_request(struct ike *ike, const struct payload_list *list, const struct proposal_offer *offer,
-                      struct own_half *own, struct agreed *out, struct builder *b) must_check;
+/* All that a request begins with, under our new SPI: offer, nonce, a key of the usual group or of the one
+ * that was asked for. */
+bool put_attempt(struct ike_sa *sa, enum ipsec_protocol protocol, uint64_t spi, const struct algorithm *usual,
+                 struct builder *b) must_check;
+/* The answer to what sa->attempt.own asked for, into ike->agreed; false with a sentence. */
+bool agree_on_answer(struct ike_sa *sa, const struct payload_list *list, struct report *problem) must_check;
+/* The peer's request, by ike->agreed.own.offer: makes our half; false with the error in the answer. */
+bool agree_on_request(struct ike *ike, const struct payload_list *list, struct builder *b) must_check;
 /* The group that the peer's INVALID_KE_PAYLOAD asks for; NULL with a sentence when the policy has it not. */
-const struct algorithm *wanted_group(const struct notify *n, const struct proposal_offer *offer,
-                                     struct report *problem);
+const struct algorithm *wanted_group(const struct ike_sa *sa, const struct notify *n, struct report *problem);
 /* Our rekeying was refused. True when it is soon tried again; else `why` has the reason. */
-bool rekey_again(struct ike_sa *sa, const struct notify *n, const struct proposal_offer *offer,
-                 struct report *why);
+bool rekey_again(struct ike_sa *sa, const struct notify *n, struct report *why);
 struct nonce lower_nonce(const struct key_inputs *in);
 /* Does what the first nonce made lose against what the second made (section 2.8.1)? */
 bool nonce_loses(const struct nonce *a, const struct nonce *b);
@@ -276,28 +257,21 @@ struct child *child_live(struct ike *ike); /* any that traffic can use */
 /* A live one that was made in place of another; by the peer, or by anybody. */
 struct child *child_made_for(struct ike *ike, uint32_t replaced, bool by_peer);
 uint32_t child_make_spi(struct ike *ike);
-/* What a CHILD SA is made of, beside its keys. */
-struct child_terms {
-    uint32_t spi_in, replaces;
-    bool ours;
-    struct selector_list local, remote;
-};
-struct child *child_add(struct ike_sa *sa, const struct ike_choice *choice, const struct key_inputs *in,
-                        const struct child_terms *terms);
+/* Makes one of what is agreed on, p->spi_in and the selectors; the rest of *p is filled in, and its keys are
+ * wiped. */
+struct child *child_add(struct ike_sa *sa, struct child_parameters *p, uint32_t replaces, bool ours);
 void child_use(struct ike *ike, struct child *child);
-void child_wait(struct ike *ike, struct child *child); /* for the peer's DELETE */
-void child_end(struct ike *ike, struct child *child);  /* deleted: lingers when another has its traffic */
+void child_end(struct ike *ike, struct child *child); /* deleted: lingers when another has its traffic */
 void child_remove(struct ike *ike, struct child *child);
 void children_remove(struct ike *ike); /* all */
 void children_end(struct ike_sa *sa);
 void children_move(struct ike_sa *sa);
 void children_tick(struct ike *ike);
-/* After our rekeying. */
-void child_settle(struct ike_sa *sa, struct child *old, struct child *made);
 /* ---- child_exchange.c ---- */
 /* The traffic selectors of an answer, which may be no more than `old` had, or the policy asks for. */
-bool child_read_selectors(struct ike *ike, const struct payload_list *list, const struct child *old,
-                          struct child_terms *out, struct report *problem) must_check;
+bool child_read_selectors(struct ike *ike, const struct payload_list *list,
+                          const struct child_parameters *old, struct child_parameters *out,
+                          struct report *problem) must_check;
 
 /* ---- nat.c ---- */
 void put_nat_detection(struct ike_sa *sa, struct builder *b);
@@ -311,10 +285,6 @@ bool configuration_read(const struct payload_list *list, struct ike_inner *out,
 /* ---- informational.c ---- */
 void connection_closed(struct ike *ike, const char *how);
 void take_auth_lifetime(struct ike_sa *sa, const struct payload_list *list);
-
-struct error_words {
-    char text[200];
-};
-struct error_words error_words(uint16_t notify);
+struct report error_words(uint16_t notify); /* what the gateway means by it, to end a sentence */
 
 #endif

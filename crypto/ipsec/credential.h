@@ -23,6 +23,8 @@ struct identity {
 /* "vpn.example.com", "user@example.com", an address, "CN=gw, O=Example" (a distinguished name), "keyid:hex".
  */
 bool identity_parse(const char *text, size_t length, struct identity *out, struct report *problem) must_check;
+/* Of any kind and bytes; false when there are too many. */
+bool identity_set(struct identity *id, uint8_t kind, const void *bytes, size_t size) must_check;
 #define IDENTITY_TEXT_MAX 160 /* in a sentence, with its NUL; a longer one is cut off */
 void identity_format(const struct identity *id, char out[IDENTITY_TEXT_MAX]);
 
@@ -34,44 +36,45 @@ struct bytes_view {
 /* SIGNATURE_HASH_ALGORITHMS values (RFC 7427 section 7) */
 enum signature_hash { HASH_SHA2_256 = 2, HASH_SHA2_384 = 3, HASH_SHA2_512 = 4 };
 
-struct credential; /* our own: PSK or certificate chain and key; made by credential_load_* */
+/* How both ends prove themselves, as the policy says: by a pre-shared key, or by certificates. */
+struct credential;
 
-/* The three ways to judge the gateway, chosen by the policy. Certificates and CRLs are PEM or DER. `names`:
- * what stands in sentences. */
 struct credential *credential_psk(const uint8_t *psk, size_t size, struct report *problem) must_check;
-struct credential *credential_certificate(struct bytes_view chain, struct bytes_view private_key,
-                                          struct report *problem) must_check;
+/* PEM or DER: our certificates (leaf first) and the leaf's key; the authorities that vouch for the gateway,
+ * and their CRLs (may be empty). */
+struct credential_files {
+    struct bytes_view chain, private_key, authorities, crls;
+    bool crl_required;
+};
+struct credential *credential_certificates(const struct credential_files *files,
+                                           struct report *problem) must_check;
 void credential_free(struct credential *credential); /* wipes */
 
 /* Our certificates for CERT payloads, leaf first. 0 with a PSK. */
 unsigned credential_chain(const struct credential *credential, struct bytes_view out[CERTIFICATES_MAX]);
+/* SHA-1 hashes of the trusted authorities' public keys, concatenated, for CERTREQ (RFC 7296 section 3.7).
+ * Returns the size, 0 with a PSK. */
+size_t credential_request(const struct credential *credential, uint8_t *out, size_t capacity);
 
-/* Makes the AUTH payload's method and data over the signed octets. With a PSK, `prf_digest` names the PRF's
- * hash. With a key, RFC 7427 when the peer announced hashes (peer_hashes: bit n set for signature_hash n),
- * else the old methods (RSA PKCS#1 SHA-1 is refused with a sentence; ECDSA 9, 10). */
+/* What one end proves to know or to have the key for. With a PSK, `prf_digest` names the PRF's hash. */
 struct auth_octets {
-    const uint8_t *octets;
-    size_t size;
+    struct bytes_view octets;
     const char *prf_digest;
 };
-bool credential_sign(struct credential *credential, const struct auth_octets *what, uint32_t peer_hashes,
-                     uint8_t *method, uint8_t out[SIGNATURE_MAX], size_t *out_size,
-                     struct report *problem) must_check;
-
-/* What the gateway is judged by. */
-struct trust; /* CA certificates and CRLs, or the PSK */
-struct trust *trust_psk(const uint8_t *psk, size_t size, struct report *problem) must_check;
-struct trust *trust_certificates(struct bytes_view authorities, struct bytes_view crls, bool crl_required,
-                                 struct report *problem) must_check;
-void trust_free(struct trust *trust);
-/* SHA-1 hashes of the trusted authorities' public keys, concatenated, for CERTREQ (RFC 7296 section 3.7).
- * Returns the size. */
-size_t trust_request(const struct trust *trust, uint8_t *out, size_t capacity);
+/* An AUTH payload. */
+struct auth_data {
+    uint8_t method;
+    size_t size;
+    uint8_t bytes[SIGNATURE_MAX];
+};
+/* Makes our AUTH payload. With a key, RFC 7427 when the peer announced hashes (peer_hashes: bit n set for
+ * signature_hash n), else the old methods (RSA PKCS#1 SHA-1 is refused with a sentence; ECDSA 9 to 11). */
+bool credential_sign(const struct credential *credential, const struct auth_octets *what,
+                     uint32_t peer_hashes, struct auth_data *out, struct report *problem) must_check;
 
 struct peer_claim {
-    const struct identity *id;       /* what its IDr says       */
-    const struct identity *expected; /* what the policy expects; NULL: the gateway's name as an FQDN or
-                                        address, given by the caller */
+    const struct identity *id;                        /* what its IDr says */
+    const struct identity *expected;                  /* what the policy expects */
     struct bytes_view certificates[CERTIFICATES_MAX]; /* CERT payloads, leaf first */
     unsigned certificate_count;
     uint8_t method;
@@ -81,7 +84,7 @@ struct peer_claim {
 /* Is the gateway who it should be? False with a sentence: "the gateway's certificate expired on 2026-01-01",
  * "... was revoked", "... is for other.example.com, not vpn.example.com", "the CRL of CN=... expired on ...".
  * Constant time where a secret is compared. */
-bool trust_verify(struct trust *trust, const struct auth_octets *what, const struct peer_claim *claim,
-                  struct report *problem) must_check;
+bool credential_verify(const struct credential *credential, const struct auth_octets *what,
+                       const struct peer_claim *claim, struct report *problem) must_check;
 
 #endif

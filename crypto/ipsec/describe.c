@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The connection's state in words. */
 #include "crypto/ipsec/connection.h"
-#include "lib/format.h"
 
 #define LINE_MAX_BYTES 400
-
-static uint64_t seconds_until(const struct describer *d, uint64_t when)
-{
-    return when > d->now ? (when - d->now) / SECOND_MS : 0;
-}
 
 void say(const struct describer *d, const char *fmt, ...)
 {
@@ -23,7 +17,7 @@ void say(const struct describer *d, const char *fmt, ...)
 static void describe_limit(const struct describer *d, const char *what, uint64_t when)
 {
     if (when != NEVER)
-        say(d, "    %s in %lu s", what, (unsigned long)seconds_until(d, when));
+        say(d, "    %s in %lu s", what, (unsigned long)(when > d->now ? (when - d->now) / SECOND_MS : 0));
 }
 
 static void describe_sa(const struct describer *d, const struct ike_sa *sa)
@@ -34,35 +28,32 @@ static void describe_sa(const struct describer *d, const struct ike_sa *sa)
                                          "replaced",
                                          "deleted",
                                          "freed"};
+    const struct ike_choice *k = &sa->keys.choice;
     char local[IP_TEXT_MAX], remote[IP_TEXT_MAX];
     ip_format(&sa->local.ip, local);
     ip_format(&sa->remote.ip, remote);
     say(d, "  IKE SA %016lx-%016lx: %s%s, %s port %u to %s port %u, for %lu s", (unsigned long)sa->spi_i,
         (unsigned long)sa->spi_r, states[sa->state], sa->reauth ? " (re-authentication)" : "", local,
         sa->local.port, remote, sa->remote.port, (unsigned long)((d->now - sa->born) / SECOND_MS));
-    if (sa->keys.cipher)
-        say(d, "    %s%s%s, %s, %s%s%s%s%s%s", sa->keys.cipher->name, sa->keys.integrity ? "-" : "",
-            sa->keys.integrity ? sa->keys.integrity->name : "", sa->keys.prf->name,
-            sa->group ? sa->group->name : "-", sa->nat_local ? ", we are behind a NAT" : "",
+    if (k->cipher)
+        say(d, "    %s%s%s, %s, %s%s%s%s%s%s", k->cipher->name, k->integrity ? "-" : "",
+            k->integrity ? k->integrity->name : "", k->prf->name, k->group->name,
+            sa->nat_local ? ", we are behind a NAT" : "",
             sa->nat_remote ? ", the gateway is behind a NAT" : "", sa->mobike ? ", MOBIKE" : "",
             sa->fragmentation ? ", fragmentation" : "", sa->initiator ? "" : ", begun by the gateway");
     describe_limit(d, "rekeying", sa->rekey_at);
     describe_limit(d, "re-authentication", sa->reauth_at);
     describe_limit(d, "ends", sa->expire_at);
-    if (sa->request.kind != EX_NONE)
-        say(d, "    %s sent %u times, unanswered", exchange_kinds[sa->request.kind].name, sa->request.sent);
+    if (sa->request.kind)
+        say(d, "    %s sent %u times, unanswered", sa->request.kind->name, sa->request.sent);
 }
 
-static void describe_selectors(const struct describer *d, const struct child_parameters *p)
+static void describe_selectors(const struct describer *d, const char *what, const struct selector_list *list)
 {
-    char from[SELECTOR_TEXT_MAX], to[SELECTOR_TEXT_MAX];
-    for (unsigned i = 0; i < MAX(p->local.count, p->remote.count); i++) {
-        from[0] = to[0] = '\0';
-        if (i < p->local.count)
-            selector_format(&p->local.item[i], from);
-        if (i < p->remote.count)
-            selector_format(&p->remote.item[i], to);
-        say(d, "    %s === %s", from, to);
+    char text[SELECTOR_TEXT_MAX];
+    for (unsigned i = 0; i < list->count; i++) {
+        selector_format(&list->item[i], text);
+        say(d, "    %s %s", what, text);
     }
 }
 
@@ -70,30 +61,30 @@ static void describe_child(const struct ike *ike, const struct describer *d, con
 {
     static const char *const states[] = {
         "free", "installed", "replaced", "deleted", "replaced by the gateway", "deleted, still open inbound"};
-    say(d, "  CHILD SA %08x in, %08x out: %s%s, for %lu s", c->p.spi_in, c->p.spi_out, states[c->state],
-        ike->sending == c->p.spi_in ? ", sending" : "", (unsigned long)((d->now - c->born) / SECOND_MS));
-    say(d, "    %s%s%s%s, %s", c->p.cipher->name, c->p.integrity ? "-" : "",
-        c->p.integrity ? c->p.integrity->name : "", c->p.esn ? ", ESN" : "",
-        c->p.udp_encapsulated ? "ESP in UDP" : "ESP");
-    describe_selectors(d, &c->p);
+    const struct child_parameters *p = &c->esp->parameters;
+    const struct esp_counters *n = &c->esp->counters;
+    say(d, "  CHILD SA %08x in, %08x out: %s%s, for %lu s", p->spi_in, p->spi_out, states[c->state],
+        ike->sending == p->spi_in ? ", sending" : "", (unsigned long)((d->now - c->born) / SECOND_MS));
+    say(d, "    %s%s%s%s, %s", p->cipher->name, p->integrity ? "-" : "",
+        p->integrity ? p->integrity->name : "", p->esn ? ", ESN" : "",
+        p->udp_encapsulated ? "ESP in UDP" : "ESP");
+    describe_selectors(d, "from", &p->local);
+    describe_selectors(d, "to", &p->remote);
     describe_limit(d, "rekeying", c->rekey_at);
     describe_limit(d, "ends", c->expire_at);
-    struct esp_counters n;
-    if (ike->call.child_counters(ike->tunnel, c->p.spi_in, &n))
-        say(d,
-            "    in %lu packets, %lu bytes; out %lu packets, %lu bytes; refused: %lu replayed, %lu with a "
-            "wrong ICV, %lu outside the selectors, %lu malformed",
-            (unsigned long)n.packets_in, (unsigned long)n.bytes_in, (unsigned long)n.packets_out,
-            (unsigned long)n.bytes_out, (unsigned long)n.replayed, (unsigned long)n.bad_icv,
-            (unsigned long)n.selector_refused, (unsigned long)n.malformed);
+    say(d,
+        "    in %lu packets, %lu bytes; out %lu packets, %lu bytes; refused: %lu replayed, %lu with a "
+        "wrong ICV, %lu outside the selectors, %lu malformed",
+        (unsigned long)n->packets_in, (unsigned long)n->bytes_in, (unsigned long)n->packets_out,
+        (unsigned long)n->bytes_out, (unsigned long)n->replayed, (unsigned long)n->bad_icv,
+        (unsigned long)n->selector_refused, (unsigned long)n->malformed);
 }
 
-static void describe_addresses(const struct describer *d, const char *what, const struct ip_address *list,
-                               unsigned count)
+static void describe_addresses(const struct describer *d, const char *what, const struct inner_list *list)
 {
     char text[IP_TEXT_MAX];
-    for (unsigned i = 0; i < count; i++) {
-        ip_format(&list[i], text);
+    for (unsigned i = 0; i < list->count; i++) {
+        ip_format(&list->item[i], text);
         say(d, "  %s %s", what, text);
     }
 }
@@ -101,13 +92,12 @@ static void describe_addresses(const struct describer *d, const char *what, cons
 void ike_describe(const struct ike *ike, const struct describer *d)
 {
     say(d, "tunnel: %s", ike->is_up ? "up" : ike->wanted ? "down, trying" : "down");
-    if (ike->again_at != NEVER)
-        say(d, "  next try in %lu s", (unsigned long)seconds_until(d, ike->again_at));
+    describe_limit(d, "next try", ike->again_at);
     if (ike->last_error.text[0])
         say(d, "  last error: %s", ike->last_error.text);
     if (ike->is_up) {
-        describe_addresses(d, "inner address", ike->inner.address, ike->inner.address_count);
-        describe_addresses(d, "DNS", ike->inner.dns, ike->inner.dns_count);
+        describe_addresses(d, "inner address", &ike->inner.address);
+        describe_addresses(d, "DNS", &ike->inner.dns);
     }
     for (const struct ike_sa *sa = ike->sas; sa; sa = sa->next)
         describe_sa(d, sa);

@@ -21,8 +21,9 @@ struct esp_sa *esp_create(const struct child_parameters *parameters)
     if (!sa)
         return NULL;
     sa->parameters = *parameters; /* not by way of a compound literal, whose copy of the keys would stay */
-    if (esp_transform_init(&sa->out, parameters, ESP_OUT) &&
-        esp_transform_init(&sa->in, parameters, ESP_IN)) {
+    if (esp_transform_init(&sa->out, parameters->cipher, parameters->integrity, &parameters->out, true) &&
+        esp_transform_init(&sa->in, parameters->cipher, parameters->integrity, &parameters->in, false)) {
+        sa->out.esn = sa->in.esn = parameters->esn;
         wipe(&sa->parameters.in, sizeof(sa->parameters.in));
         wipe(&sa->parameters.out, sizeof(sa->parameters.out));
         return sa;

@@ -4,9 +4,47 @@
 #ifndef SHOJI_CRYPTO_IPSEC_ESP_H
 #define SHOJI_CRYPTO_IPSEC_ESP_H
 
-#include "crypto/ipsec/child.h"
+#include "crypto/ipsec/address.h"
 #include "crypto/ipsec/esp_transform.h"
-#include "crypto/ipsec/replay.h"
+
+/* ---- replay.c: the anti-replay window (RFC 4303 section 3.4.3) and the high half of extended sequence
+ * numbers (appendix A2) ---- */
+
+/* A ring of words: the window slides by whole words, so one word of the ring is always in transition and
+ * does not count (the idea of RFC 6479). */
+#define REPLAY_WORDS  32
+#define REPLAY_WINDOW ((REPLAY_WORDS - 1) * 64)
+static_assert(REPLAY_WINDOW >= 1024, "a window of at least 1024 packets");
+
+/* All zero: nothing has come yet. */
+struct replay {
+    uint64_t top; /* the highest sequence number that was authentic */
+    uint64_t seen[REPLAY_WORDS];
+};
+
+/* The whole sequence number that the 32 bits on the wire stand for. False: it lies before the first one. */
+bool replay_sequence(const struct replay *replay, uint32_t low, bool esn, uint64_t *out) must_check;
+
+/* Is the number new and not too old? To be asked before the ICV is checked. */
+bool replay_fresh(const struct replay *replay, uint64_t sequence);
+
+/* Marks a number that replay_fresh accepted, after its ICV held. */
+void replay_accept(struct replay *replay, uint64_t sequence);
+
+/* ---- esp.c ---- */
+
+/* A CHILD SA as IKE hands it to ESP: two directions, each with SPI and keys, and what may travel in them.
+ * Written by IKE, copied by ESP, wiped by both. */
+struct child_parameters {
+    uint32_t spi_in, spi_out; /* host order */
+    const struct algorithm *cipher;
+    const struct algorithm *integrity; /* NULL with an AEAD */
+    bool esn;
+    struct child_keys in, out;
+    struct selector_list local, remote;           /* as narrowed */
+    struct ip_endpoint outer_local, outer_remote; /* MOBIKE and NAT change them: esp_move */
+    bool udp_encapsulated;                        /* UDP 4500 rather than protocol 50 */
+};
 
 /* For the state report and for IKE's own limits. */
 struct esp_counters {

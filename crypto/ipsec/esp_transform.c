@@ -6,7 +6,7 @@
 #include <openssl/evp.h>
 
 #define AEAD_NONCE_BYTES 12 /* salt and IV */
-#define AEAD_AAD_MAX     12
+#define ESN_AAD_BYTES    12
 #define AEAD_ALIGNMENT   4 /* of what ends in pad length and next header (RFC 4303 section 2.4) */
 #define ICV_BYTES_MAX    64
 
@@ -16,15 +16,15 @@
  * its high half stands between (RFC 4106 section 5). */
 static bool aead_begin(struct esp_transform *t, const uint8_t *esp, uint64_t sequence)
 {
-    uint8_t nonce[AEAD_NONCE_BYTES], aad[AEAD_AAD_MAX];
+    uint8_t nonce[AEAD_NONCE_BYTES], extended[ESN_AAD_BYTES];
     int n;
     memcpy(nonce, t->salt, SALT_BYTES_MAX);
-    memcpy(nonce + SALT_BYTES_MAX, esp + ESP_HEADER_BYTES, AEAD_NONCE_BYTES - SALT_BYTES_MAX);
-    memcpy(aad, esp, ESP_HEADER_BYTES);
-    if (t->esn)
-        put_be64(aad + 4, sequence);
+    memcpy(nonce + SALT_BYTES_MAX, esp + t->front, AEAD_NONCE_BYTES - SALT_BYTES_MAX);
+    memcpy(extended, esp, 4);
+    put_be64(extended + 4, sequence);
     return EVP_CipherInit_ex(t->cipher, NULL, NULL, NULL, nonce, -1) == 1 &&
-           EVP_CipherUpdate(t->cipher, NULL, &n, aad, t->esn ? AEAD_AAD_MAX : ESP_HEADER_BYTES) == 1;
+           EVP_CipherUpdate(t->cipher, NULL, &n, t->esn ? extended : esp,
+                            t->esn ? ESN_AAD_BYTES : t->front) == 1;
 }
 
 static bool encrypt_plain(struct esp_transform *t, const struct esp_plain *plain, uint8_t *out)
@@ -37,10 +37,10 @@ static bool encrypt_plain(struct esp_transform *t, const struct esp_plain *plain
 /* The IV is the sequence number, which never comes twice under one key (RFC 4106 section 3.1). */
 static bool aead_seal(struct esp_transform *t, const struct esp_plain *plain, uint8_t *esp, uint64_t sequence)
 {
-    uint8_t *text = esp + ESP_HEADER_BYTES + t->iv_bytes;
+    uint8_t *text = esp + t->front + t->iv_bytes;
     uint8_t *icv = text + plain->size + plain->trailer_size;
     int n;
-    put_be64(esp + ESP_HEADER_BYTES, sequence);
+    put_be64(esp + t->front, sequence);
     return aead_begin(t, esp, sequence) && encrypt_plain(t, plain, text) &&
            EVP_EncryptFinal_ex(t->cipher, icv, &n) == 1 &&
            EVP_CIPHER_CTX_ctrl(t->cipher, EVP_CTRL_AEAD_GET_TAG, t->icv_bytes, icv) == 1;
@@ -48,7 +48,7 @@ static bool aead_seal(struct esp_transform *t, const struct esp_plain *plain, ui
 
 static bool aead_open(struct esp_transform *t, uint8_t *esp, size_t text_size, uint64_t sequence)
 {
-    uint8_t *text = esp + ESP_HEADER_BYTES + t->iv_bytes, *icv = text + text_size;
+    uint8_t *text = esp + t->front + t->iv_bytes, *icv = text + text_size;
     int n;
     return aead_begin(t, esp, sequence) &&
            EVP_CIPHER_CTX_ctrl(t->cipher, EVP_CTRL_AEAD_SET_TAG, t->icv_bytes, icv) == 1 &&
@@ -77,7 +77,7 @@ static bool cbc_seal(struct esp_transform *t, const struct esp_plain *plain, uin
 {
     static const uint8_t zero[ESP_BLOCK_MAX];
     uint8_t nonce[ESP_BLOCK_MAX] = {0}, icv[ICV_BYTES_MAX];
-    uint8_t *iv = esp + ESP_HEADER_BYTES, *text = iv + t->iv_bytes;
+    uint8_t *iv = esp + t->front, *text = iv + t->iv_bytes;
     size_t text_size = plain->size + plain->trailer_size;
     size_t covered = (size_t)(text - esp) + text_size;
     int n;
@@ -92,7 +92,7 @@ static bool cbc_seal(struct esp_transform *t, const struct esp_plain *plain, uin
 
 static bool cbc_open(struct esp_transform *t, uint8_t *esp, size_t text_size, uint64_t sequence)
 {
-    uint8_t *iv = esp + ESP_HEADER_BYTES, *text = iv + t->iv_bytes;
+    uint8_t *iv = esp + t->front, *text = iv + t->iv_bytes;
     uint8_t expected[ICV_BYTES_MAX];
     int n;
     if (!hmac_icv(t, esp, (size_t)(text - esp) + text_size, sequence, expected) ||
@@ -117,27 +117,24 @@ static bool set_integrity_key(struct esp_transform *t, const struct algorithm *i
     return EVP_MAC_init(t->mac, key, integrity->key_bytes, parameters) == 1;
 }
 
-bool esp_transform_init(struct esp_transform *t, const struct child_parameters *child,
-                        enum esp_direction direction)
+bool esp_transform_init(struct esp_transform *t, const struct algorithm *cipher,
+                        const struct algorithm *integrity, const struct child_keys *keys, bool seal)
 {
-    const struct algorithm *cipher = child->cipher;
-    const struct child_keys *keys = direction == ESP_OUT ? &child->out : &child->in;
     bool aead = cipher->icv_bytes > 0;
     *t = (struct esp_transform){.seal = aead ? aead_seal : cbc_seal,
                                 .open = aead ? aead_open : cbc_open,
-                                .iv_bytes = cipher->iv_bytes,
-                                .esn = child->esn};
-    if (aead != !child->integrity || (aead && cipher->salt_bytes != SALT_BYTES_MAX))
+                                .front = ESP_HEADER_BYTES,
+                                .iv_bytes = cipher->iv_bytes};
+    if (aead != !integrity || (aead && cipher->salt_bytes != SALT_BYTES_MAX))
         return false;
-    t->icv_bytes = aead ? cipher->icv_bytes : child->integrity->icv_bytes;
+    t->icv_bytes = aead ? cipher->icv_bytes : integrity->icv_bytes;
     t->alignment = aead ? AEAD_ALIGNMENT : cipher->block_bytes;
     if (aead)
         memcpy(t->salt, keys->cipher + cipher->key_bytes, SALT_BYTES_MAX);
     t->cipher = EVP_CIPHER_CTX_new();
-    if (t->cipher &&
-        EVP_CipherInit_ex(t->cipher, cipher->evp(), NULL, keys->cipher, NULL, direction == ESP_OUT) &&
+    if (t->cipher && EVP_CipherInit_ex(t->cipher, cipher->evp(), NULL, keys->cipher, NULL, seal) &&
         (aead || (EVP_CIPHER_CTX_set_padding(t->cipher, 0) && /* would cost an AEAD time with each packet */
-                  set_integrity_key(t, child->integrity, keys->integrity))))
+                  set_integrity_key(t, integrity, keys->integrity))))
         return true;
     esp_transform_end(t);
     return false;

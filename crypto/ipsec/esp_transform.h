@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cryptography of one direction of an ESP SA: AEAD (RFC 4106, RFC 7634), or AES-CBC with HMAC-SHA-2 (RFC
- * 3602, RFC 4868). */
+ * 3602, RFC 4868). IKE's encrypted payload is sealed in the same way (RFC 5282, RFC 7296 section 3.14). */
 #ifndef SHOJI_CRYPTO_IPSEC_ESP_TRANSFORM_H
 #define SHOJI_CRYPTO_IPSEC_ESP_TRANSFORM_H
 
-#include "crypto/ipsec/child.h"
+#include "crypto/ipsec/suite.h"
 #include "lib/strings.h"
 
 #define ESP_HEADER_BYTES 8 /* SPI and the low half of the sequence number */
@@ -30,6 +30,7 @@ struct esp_transform {
     struct evp_cipher_ctx_st *cipher; /* libcrypto's EVP_CIPHER_CTX and EVP_MAC_CTX */
     struct evp_mac_ctx_st *mac;       /* NULL with an AEAD */
     uint8_t salt[SALT_BYTES_MAX];
+    uint8_t front; /* bytes before the IV, which the ICV covers: ESP's header, or what IKE sets */
     uint8_t iv_bytes, icv_bytes;
     uint8_t alignment; /* of the ciphertext */
     bool esn;
@@ -41,11 +42,10 @@ static inline void put_be64(uint8_t *to, uint64_t value)
     memcpy(to, &value, sizeof(value));
 }
 
-enum esp_direction { ESP_OUT, ESP_IN };
-
-/* False when libcrypto has no memory or not the cipher. */
-bool esp_transform_init(struct esp_transform *t, const struct child_parameters *child,
-                        enum esp_direction direction) must_check;
+/* False when libcrypto has no memory or not the cipher. `integrity` is NULL with an AEAD. */
+bool esp_transform_init(struct esp_transform *t, const struct algorithm *cipher,
+                        const struct algorithm *integrity, const struct child_keys *keys,
+                        bool seal) must_check;
 void esp_transform_end(struct esp_transform *t);
 
 #endif

@@ -1,37 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request in flight, its retransmission, and strict message IDs (RFC 7296 sections 2.1 to 2.3). */
 #include "crypto/ipsec/connection.h"
-#include "lib/strings.h"
 
 /* Waiting after each transmission; the request is given up after the last. */
 static const uint16_t patience_ms[] = {500, 1000, 2000, 3000, 4000};
 
-const struct exchange_kind exchange_kinds[EX_COUNT] = {
-    [EX_NONE] = {"nothing", 0, NULL, NULL},
-    [EX_INIT] = {"IKE_SA_INIT", IKE_SA_INIT, NULL, NULL},
-    [EX_AUTH] = {"IKE_AUTH", IKE_AUTH, auth_build, auth_answer},
-    [EX_CHILD] = {"CREATE_CHILD_SA", CREATE_CHILD_SA, child_build, child_answer},
-    [EX_REKEY_IKE] = {"CREATE_CHILD_SA (IKE SA)", CREATE_CHILD_SA, rekey_ike_build, rekey_ike_answer},
-    [EX_DELETE_CHILD] = {"DELETE of a CHILD SA", INFORMATIONAL, delete_child_build, delete_child_answer},
-    [EX_DELETE_IKE] = {"DELETE of the IKE SA", INFORMATIONAL, delete_ike_build, delete_ike_answer},
-    [EX_LIVENESS] = {"liveness check", INFORMATIONAL, liveness_build, liveness_answer},
-    [EX_MOVE] = {"UPDATE_SA_ADDRESSES", INFORMATIONAL, move_build, move_answer},
-};
-
 bool sa_seal(struct ike_sa *sa, uint8_t exchange, uint8_t flags, uint32_t message_id,
              const struct builder *payloads, struct outbox *out)
 {
-    struct ike *ike = sa->ike;
-    struct seal seal = {.keys = sa_keys(sa, sa->initiator),
+    struct seal seal = {.keys = sa->state == SA_INIT ? NULL : &sa->keys,
                         .counter = &sa->counter,
-                        .entropy = ike->call.entropy,
-                        .owner = ike->owner,
                         .header = {.spi_i = sa->spi_i,
                                    .spi_r = sa->spi_r,
                                    .exchange = exchange,
                                    .flags = flags | (sa->initiator ? IKE_FLAG_INITIATOR : 0),
                                    .message_id = message_id},
-                        .fragment_size = sa->fragmentation ? ike->config->fragment_size : 0};
+                        .fragment_size = sa->fragmentation ? sa->ike->config->fragment_size : 0};
     return protect_seal(&seal, payloads, out);
 }
 
@@ -56,20 +40,16 @@ void request_resend(struct ike_sa *sa)
     wake_at(sa->ike, sa->request.due);
 }
 
-void request_begin(struct ike_sa *sa, enum exchange kind)
+void request_begin(struct ike_sa *sa, const struct exchange *kind)
 {
-    const struct exchange_kind *exchange = &exchange_kinds[kind];
-    struct ike *ike = sa->ike;
-    struct builder b = {.w = writer_of(ike->plain, sizeof(ike->plain))};
+    struct builder b = {.w = writer_of(sa->ike->plain, sizeof(sa->ike->plain))};
     sa->request.kind = kind;
     sa->request.sent = 0;
-    bool built = exchange->build(sa, &b);
-    /* A build function may have found that there is nothing to ask, or that all is over. */
-    if (sa->request.kind == EX_NONE || sa->state >= SA_GONE)
+    bool built = kind->build(sa, &b);
+    if (sa->state == SA_DEAD)
         return;
-    if (!built || !sa_seal(sa, exchange->type, 0, sa->next_id, &b, &sa->request.box)) {
-        request_end(sa);
-        sa_fail(sa, FAIL_REFUSED, "a message (%s) could not be made: %s", exchange->name,
+    if (!built || !sa_seal(sa, kind->type, 0, sa->next_id, &b, &sa->request.box)) {
+        sa_fail(sa, FAIL_REFUSED, "a message (%s) could not be made: %s", kind->name,
                 b.w.failed ? "it is too large" : "no randomness, no memory, or the cipher failed");
         return;
     }
@@ -79,32 +59,29 @@ void request_begin(struct ike_sa *sa, enum exchange kind)
 
 void request_end(struct ike_sa *sa)
 {
-    sa->request.kind = EX_NONE;
+    sa->request.kind = NULL;
     ke_free(&sa->attempt.own.ke);
     wake_at(sa->ike, sa->ike->now);
 }
 
 static void give_up(struct ike_sa *sa)
 {
-    enum exchange kind = sa->request.kind;
+    const struct exchange *kind = sa->request.kind;
     char where[IP_TEXT_MAX];
     ip_format(&sa->remote.ip, where);
-    if (kind == EX_DELETE_IKE) {
-        delete_ike_answer(sa, NULL);
-        return;
-    }
-    request_end(sa);
-    if (kind == EX_INIT && sa->initial->refusal.text[0])
-        sa_fail(sa, FAIL_REFUSED, "%s", sa->initial->refusal.text);
+    if (kind == &exchange_delete_ike)
+        kind->answer(sa, NULL);
+    else if (sa->state == SA_INIT && sa->initial.refusal.text[0])
+        sa_fail(sa, FAIL_REFUSED, "%s", sa->initial.refusal.text);
     else
         sa_fail(sa, FAIL_SILENT, "the gateway at %s port %u %s %s", where, sa->remote.port,
                 sa->ike->current == sa ? "has stopped answering; unanswered:" : "does not answer",
-                exchange_kinds[kind].name);
+                kind->name);
 }
 
 void request_tick(struct ike_sa *sa)
 {
-    if (sa->state > SA_REPLACED || !reached(sa->ike, sa->request.due))
+    if (!sa->request.kind || !reached(sa->ike, sa->request.due))
         return;
     if (sa->request.sent >= ARRAY_COUNT(patience_ms))
         give_up(sa);
@@ -137,26 +114,24 @@ static void take_request(struct ike_sa *sa, const struct ike_header *header, con
 
 static void take_response(struct ike_sa *sa, const struct payload_list *list, bool well_formed)
 {
-    const struct exchange_kind *exchange = &exchange_kinds[sa->request.kind];
+    const struct exchange *kind = sa->request.kind;
     if (well_formed && !list->unknown_critical) {
-        exchange->answer(sa, list);
+        kind->answer(sa, list);
+        request_end(sa);
         return;
     }
-    request_end(sa);
-    sa_fail(sa, FAIL_REFUSED, "the gateway's answer (%s) is %s", exchange->name,
+    sa_fail(sa, FAIL_REFUSED, "the gateway's answer (%s) is %s", kind->name,
             well_formed ? "beyond what is known here: it has an unknown critical payload" : "malformed");
 }
 
-/* Is this a message that we wait for? A retransmitted request is one, too. */
-static bool expected(const struct ike_sa *sa, const struct ike_header *header)
+bool sa_expects(const struct ike_sa *sa, const struct ike_header *header)
 {
     bool from_initiator = header->flags & IKE_FLAG_INITIATOR;
     if (from_initiator == sa->initiator)
         return false;
     if (header->flags & IKE_FLAG_RESPONSE)
-        return sa->state < SA_GONE && sa->request.kind != EX_NONE && sa->request.kind != EX_INIT &&
-               header->message_id + 1 == sa->next_id &&
-               header->exchange == exchange_kinds[sa->request.kind].type;
+        return sa->state < SA_GONE && sa->request.kind && header->message_id + 1 == sa->next_id &&
+               header->exchange == sa->request.kind->type;
     return sa->state >= SA_LIVE &&
            (header->message_id == sa->expected_id || header->message_id + 1 == sa->expected_id);
 }
@@ -165,9 +140,8 @@ void sa_receive(struct ike_sa *sa, const struct ike_header *header, size_t size,
                 const struct ike_datagram *from)
 {
     struct ike *ike = sa->ike;
-    struct sk_keys keys = sa_keys(sa, !sa->initiator);
-    struct opened opened;
-    if (!expected(sa, header) || !protect_open(&keys, ike->incoming, size, &opened))
+    struct piece opened;
+    if (!sa_expects(sa, header) || !protect_open(&sa->keys, ike->incoming, size, &opened))
         return;
     bool response = header->flags & IKE_FLAG_RESPONSE;
     if (!response && header->message_id != sa->expected_id) {
@@ -176,15 +150,13 @@ void sa_receive(struct ike_sa *sa, const struct ike_header *header, size_t size,
             send_box(sa, &sa->response, &from->local, &from->remote);
         return;
     }
-    if (opened.fragment &&
-        (!sa->fragmentation || !reassembly_add(response ? &sa->responses : &sa->requests, header->message_id,
-                                               &opened, ike->whole, &opened.size, &opened.first)))
+    if (opened.fragment && (!sa->fragmentation || !reassembly_add(response ? &sa->responses : &sa->requests,
+                                                                  header->message_id, &opened, ike->whole)))
         return;
     /* Only what is new and whole proves that the peer lives: the rest may be replayed (section 2.4). */
     sa->last_in = ike->now;
     struct payload_list list;
-    bool well_formed =
-        payloads_read(opened.first, opened.fragment ? ike->whole : opened.data, opened.size, &list);
+    bool well_formed = payloads_read(opened.first, opened.data, opened.size, &list);
     if (response)
         take_response(sa, &list, well_formed);
     else if (sa->state < SA_GONE)

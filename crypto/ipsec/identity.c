@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* IKE identities (RFC 7296 section 3.5): from the policy's words, into words, and compared. Distinguished
  * names are libcrypto's X509_NAME. */
-#include "crypto/ipsec/identity.h"
+#include "crypto/ipsec/credential_parts.h"
 #include "lib/format.h"
 #include "lib/ini.h"
 #include "lib/strings.h"
@@ -11,6 +11,15 @@ static const char key_prefix[] = "keyid:";
 #define TYPE_MAX   32 /* "emailAddress", "2.5.4.45" */
 /* RFC 2253 says what is escaped: printable ASCII is left. */
 #define WORDS (ASN1_STRFLGS_RFC2253 | ASN1_STRFLGS_ESC_QUOTE | XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN)
+
+bool identity_set(struct identity *id, uint8_t kind, const void *bytes, size_t size)
+{
+    if (size > IDENTITY_MAX)
+        return false;
+    *id = (struct identity){.kind = kind, .size = (uint16_t)size};
+    memcpy(id->bytes, bytes, size);
+    return true;
+}
 
 /* ---- Distinguished names ---- */
 
@@ -55,14 +64,12 @@ static bool add_attributes(X509_NAME *name, struct ini_text text, struct report 
 static bool parse_name(struct ini_text text, struct identity *out, struct report *problem)
 {
     X509_NAME *name = X509_NAME_new();
-    uint8_t *at = out->bytes;
+    const uint8_t *der;
+    size_t size;
     bool good = name ? add_attributes(name, text, problem)
                      : report(problem, "there is no memory for a distinguished name");
-    const int size = good ? i2d_X509_NAME(name, NULL) : 0;
-    if (good && (size <= 0 || size > IDENTITY_MAX))
+    if (good && (!X509_NAME_get0_der(name, &der, &size) || !identity_set(out, ID_DER_DN, der, size)))
         good = report(problem, "the distinguished name is longer than %d bytes", IDENTITY_MAX);
-    out->kind = ID_DER_DN;
-    out->size = good ? (uint16_t)i2d_X509_NAME(name, &at) : 0;
     X509_NAME_free(name);
     return good;
 }
@@ -93,45 +100,29 @@ void name_format(const X509_NAME *name, char out[IDENTITY_TEXT_MAX])
                      name ? "(an empty name)" : "(a malformed distinguished name)");
 }
 
-bool name_is(const X509_NAME *name, const struct identity *id)
-{
-    X509_NAME *other = name_of(id);
-    const bool same = name && other && X509_NAME_cmp(name, other) == 0;
-    X509_NAME_free(other);
-    return same;
-}
-
 /* ---- From words ---- */
 
 static bool parse_key(struct ini_text text, struct identity *out, struct report *problem)
 {
-    bool good = text.length > 0 && text.length % 2 == 0;
-    for (size_t i = 0; good && i < text.length; i += 2) {
-        const int high = OPENSSL_hexchar2int((uint8_t)text.at[i]),
-                  low = OPENSSL_hexchar2int((uint8_t)text.at[i + 1]);
-        good = high >= 0 && low >= 0;
-        out->bytes[i / 2] = (uint8_t)(high * 16 + low);
-    }
-    out->kind = ID_KEY;
-    out->size = (uint16_t)(text.length / 2);
-    return good || report(problem, "a key identity is keyid: and an even number of hexadecimal digits");
-}
-
-static bool is_name_character(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_';
+    char digits[IDENTITY_MAX];
+    uint8_t bytes[IDENTITY_MAX];
+    size_t size;
+    return (ini_copy(text, digits, sizeof(digits)) &&
+            OPENSSL_hexstr2buf_ex(bytes, sizeof(bytes), &size, digits, '\0') && 2 * size == text.length &&
+            identity_set(out, ID_KEY, bytes, size)) ||
+           report(problem, "a key identity is keyid: and an even number of hexadecimal digits");
 }
 
 /* A domain name, or what stands before and after the @ of an e-mail address. */
 static bool parse_host(struct ini_text text, struct identity *out, struct report *problem)
 {
+    static const char fitting[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
     const int shown = (int)MIN(text.length, (size_t)64);
     unsigned ats = 0;
     for (size_t i = 0; i < text.length; i++) {
         if (text.at[i] == '@')
             ats++;
-        else if (!is_name_character(text.at[i]) && !(text.at[i] == '+' && !ats))
+        else if (!memchr(fitting, text.at[i], sizeof(fitting) - 1) && !(text.at[i] == '+' && !ats))
             return report(problem,
                           "\"%.*s\" is no identity: a domain name, an e-mail address, an IP address, "
                           "a distinguished name (CN=...), or keyid:HEX",
@@ -139,24 +130,16 @@ static bool parse_host(struct ini_text text, struct identity *out, struct report
     }
     if (ats > 1 || (ats && (text.at[0] == '@' || text.at[text.length - 1] == '@')))
         return report(problem, "\"%.*s\" is no e-mail address", shown, text.at);
-    memcpy(out->bytes, text.at, text.length);
-    out->kind = ats ? ID_EMAIL : ID_FQDN;
-    out->size = (uint16_t)text.length;
-    return true;
+    return identity_set(out, ats ? ID_EMAIL : ID_FQDN, text.at, text.length);
 }
 
 bool identity_parse(const char *text, size_t length, struct identity *out, struct report *problem)
 {
     struct ip_address ip;
-    *out = (struct identity){0};
     if (length == 0 || length > IDENTITY_MAX)
         return report(problem, "an identity has 1 to %d characters", IDENTITY_MAX);
-    if (ip_parse(text, length, &ip)) {
-        out->kind = ip.version == 4 ? ID_IPV4 : ID_IPV6;
-        out->size = (uint16_t)ip_bytes(ip.version);
-        memcpy(out->bytes, ip.bytes, out->size);
-        return true;
-    }
+    if (ip_parse(text, length, &ip))
+        return identity_set(out, ip.version == 4 ? ID_IPV4 : ID_IPV6, ip.bytes, ip_bytes(ip.version));
     if (length > KEY_PREFIX && memcmp(text, key_prefix, KEY_PREFIX) == 0)
         return parse_key((struct ini_text){text + KEY_PREFIX, length - KEY_PREFIX}, out, problem);
     const struct ini_text words = {text, length};
@@ -202,9 +185,10 @@ void identity_format(const struct identity *id, char out[IDENTITY_TEXT_MAX])
 bool identity_equal(const struct identity *a, const struct identity *b)
 {
     if (a->kind == ID_DER_DN && b->kind == ID_DER_DN) {
-        X509_NAME *name = name_of(a);
-        const bool same = name_is(name, b);
+        X509_NAME *name = name_of(a), *other = name_of(b);
+        const bool same = name && other && X509_NAME_cmp(name, other) == 0;
         X509_NAME_free(name);
+        X509_NAME_free(other);
         return same;
     }
     if (a->kind != b->kind || a->size != b->size)

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The connection: start, failure and back-off, what is due, and the public functions. */
 #include "crypto/ipsec/connection.h"
-#include "lib/format.h"
-#include "lib/strings.h"
-#include <openssl/crypto.h>
 
 #define BACKOFF_DOUBLINGS_MAX 6
 #define AT_ONCE_MS            1
@@ -52,8 +49,12 @@ void limit_life(struct ike *ike, uint32_t seconds, uint64_t *soft, uint64_t *har
     *hard = MIN(*hard, ike->now + ms);
 }
 
-static void fail_list(struct ike *ike, enum failure kind, const char *fmt, va_list args)
+void ike_fail(struct ike *ike, enum failure kind, const char *fmt, ...)
 {
+    va_list args;
+    va_start(args, fmt);
+    format_list(ike->last_error.text, sizeof(ike->last_error.text), fmt, args);
+    va_end(args);
     if (ike->is_up && ike->now >= ike->up_since + STEADY_MS) {
         ike->failures = 0;
         kind = kind == FAIL_LOST ? FAIL_MOVED : kind;
@@ -61,7 +62,6 @@ static void fail_list(struct ike *ike, enum failure kind, const char *fmt, va_li
     uint64_t delay = backoff[kind].first << MIN(ike->failures, (unsigned)BACKOFF_DOUBLINGS_MAX);
     uint64_t again_in_ms = MIN(delay, backoff[kind].most);
     ike->failures += kind != FAIL_MOVED;
-    format_list(ike->last_error.text, sizeof(ike->last_error.text), fmt, args);
     for (struct ike_sa *sa = ike->sas; sa; sa = sa->next)
         if (sa->state != SA_GONE)
             sa_kill(sa);
@@ -73,14 +73,6 @@ static void fail_list(struct ike *ike, enum failure kind, const char *fmt, va_li
     ike->call.down(ike->owner, ike->last_error.text, ike->wanted ? again_in_ms : 0);
 }
 
-void ike_fail(struct ike *ike, enum failure kind, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    fail_list(ike, kind, fmt, args);
-    va_end(args);
-}
-
 void sa_fail(struct ike_sa *sa, enum failure kind, const char *fmt, ...)
 {
     struct ike *ike = sa->ike;
@@ -88,18 +80,18 @@ void sa_fail(struct ike_sa *sa, enum failure kind, const char *fmt, ...)
     char why[REPORT_MAX];
     va_list args;
     va_start(args, fmt);
-    if (is_connection && sa->state != SA_GONE && sa->state != SA_REPLACED) {
-        fail_list(ike, kind, fmt, args);
-    } else {
-        format_list(why, sizeof(why), fmt, args);
-        if (!is_connection && sa->reauth) {
-            ike_log(ike, "re-authentication failed: %s", why);
-            ike->current->reauth_at = ike->now + REAUTH_AGAIN_MS;
-            wake_at(ike, ike->current->reauth_at);
-        }
-        sa_kill(sa);
-    }
+    format_list(why, sizeof(why), fmt, args);
     va_end(args);
+    if (is_connection && sa->state != SA_GONE && sa->state != SA_REPLACED) {
+        ike_fail(ike, kind, "%s", why);
+        return;
+    }
+    if (!is_connection && sa->reauth) {
+        ike_log(ike, "re-authentication failed: %s", why);
+        ike->current->reauth_at = ike->now + REAUTH_AGAIN_MS;
+        wake_at(ike, ike->current->reauth_at);
+    }
+    sa_kill(sa);
 }
 
 void ike_came_up(struct ike *ike)
@@ -136,28 +128,29 @@ void ike_destroy(struct ike *ike)
     OPENSSL_clear_free(ike, sizeof(*ike));
 }
 
-static void start(struct ike *ike, bool reauth)
+/* Begins an IKE SA when it is time: the first one, or one that takes over from the current one. */
+static void start(struct ike *ike)
 {
-    struct ike_sa *sa = sa_create(ike, true);
-    uint64_t *due = reauth ? &ike->current->reauth_at : &ike->again_at;
-    *due = sa ? NEVER : ike->now + (reauth ? REAUTH_AGAIN_MS : SECOND_MS);
-    wake_at(ike, *due);
-    if (!sa) {
-        ike_log(ike, "there is no memory or randomness for an IKE SA");
+    uint64_t *due = ike->current ? &ike->current->reauth_at : &ike->again_at;
+    if (!ike->wanted || !reached(ike, *due))
         return;
+    struct ike_sa *sa = sa_create(ike, true);
+    *due = sa ? NEVER : ike->now + SECOND_MS;
+    wake_at(ike, *due);
+    if (sa) {
+        sa->reauth = ike->current != NULL;
+        init_begin(sa);
+    } else {
+        ike_log(ike, "there is no memory for an IKE SA");
     }
-    sa->reauth = reauth;
-    init_begin(sa);
 }
 
 /* When the peer was last heard, by IKE or by ESP. */
 static uint64_t last_heard(struct ike *ike)
 {
     uint64_t last = ike->current->last_in;
-    struct esp_counters counters;
     for (struct child *c = NULL; (c = child_next(ike, c));)
-        if (ike->call.child_counters(ike->tunnel, c->p.spi_in, &counters))
-            last = MAX(last, counters.last_in_ms);
+        last = MAX(last, c->esp->counters.last_in_ms);
     return last;
 }
 
@@ -169,54 +162,53 @@ static bool unconfirmed(struct ike *ike, const struct child *c)
     return !c->ours && old && old->state == CHILD_WAITING;
 }
 
-static enum exchange due_for_current(struct ike_sa *sa)
+static const struct exchange *due_for_current(struct ike_sa *sa)
 {
     struct ike *ike = sa->ike;
     bool may_retry = reached(ike, sa->retry_at);
     if (!child_live(ike) && may_retry) {
         sa->attempt.child = 0;
-        return EX_CHILD;
+        return &exchange_child;
     }
     if (may_retry && reached(ike, sa->rekey_at))
-        return EX_REKEY_IKE;
+        return &exchange_rekey_ike;
     for (struct child *c = NULL; may_retry && (c = child_next(ike, c));)
         if (c->state == CHILD_LIVE && c->sa == sa && ike->now >= c->rekey_at && !unconfirmed(ike, c)) {
-            sa->attempt.child = c->p.spi_in;
-            return EX_CHILD;
+            sa->attempt.child = c->esp->parameters.spi_in;
+            return &exchange_child;
         }
     uint64_t patience = ike->config->dead_peer_interval * SECOND_MS;
     bool quiet = patience && reached(ike, last_heard(ike) + patience);
-    return quiet || sa->probe ? EX_LIVENESS : EX_NONE;
+    return quiet || sa->probe ? &exchange_liveness : NULL;
 }
 
 /* What this IKE SA's next request is to be. */
-static enum exchange due(struct ike_sa *sa)
+static const struct exchange *due(struct ike_sa *sa)
 {
     struct ike *ike = sa->ike;
     if (sa->close)
-        return EX_DELETE_IKE;
+        return &exchange_delete_ike;
     if (sa->state != SA_LIVE)
-        return EX_NONE;
+        return NULL;
     if (sa->move)
-        return EX_MOVE;
+        return &exchange_move;
     for (struct child *c = NULL; (c = child_next(ike, c));)
         if (c->state == CHILD_SUPERSEDED && c->sa == sa) {
-            sa->attempt.child = c->p.spi_in;
-            return EX_DELETE_CHILD;
+            sa->attempt.child = c->esp->parameters.spi_in;
+            return &exchange_delete_child;
         }
-    return sa == ike->current ? due_for_current(sa) : EX_NONE;
+    return sa == ike->current ? due_for_current(sa) : NULL;
 }
 
 static void keep_alive(struct ike_sa *sa)
 {
     static const uint8_t byte = 0xff;
     struct ike *ike = sa->ike;
-    if (!sa->nat_local || ike->config->keepalive_interval == 0)
-        return;
-    if (reached(ike, sa->keepalive_at)) {
+    uint64_t interval = ike->config->keepalive_interval * SECOND_MS;
+    if (sa->nat_local && interval && reached(ike, sa->keepalive_at)) {
         struct ike_datagram datagram = {sa->local, sa->remote, &byte, sizeof(byte)};
         ike->call.send(ike->owner, &datagram);
-        sa->keepalive_at = ike->now + ike->config->keepalive_interval * SECOND_MS;
+        sa->keepalive_at = ike->now + interval;
         wake_at(ike, sa->keepalive_at);
     }
 }
@@ -236,11 +228,10 @@ static void sa_tick(struct ike_sa *sa)
         ike_fail(ike, FAIL_REFUSED, "the gateway could not be authenticated anew within the reauth-lifetime");
         return;
     }
-    if (sa->request.kind != EX_NONE)
-        request_tick(sa);
-    if (sa->request.kind == EX_NONE && sa->state >= SA_LIVE && sa->state <= SA_REPLACED) {
-        enum exchange next = due(sa);
-        if (next != EX_NONE)
+    request_tick(sa);
+    if (!sa->request.kind && sa->state >= SA_LIVE && sa->state <= SA_REPLACED) {
+        const struct exchange *next = due(sa);
+        if (next)
             request_begin(sa, next);
     }
     if (sa == ike->current)
@@ -251,10 +242,7 @@ static uint64_t run(struct ike *ike)
 {
     ike->wake = NEVER;
     children_tick(ike);
-    if (ike->current && ike->wanted && reached(ike, ike->current->reauth_at))
-        start(ike, true);
-    if (ike->wanted && reached(ike, ike->again_at))
-        start(ike, false);
+    start(ike);
     for (struct ike_sa *sa = ike->sas; sa; sa = sa->next)
         if (sa->state < SA_DEAD)
             sa_tick(sa);
@@ -279,7 +267,7 @@ static void change_address(struct ike *ike)
     sa->local.ip = ike->local;
     sa->move = true;
     children_move(sa);
-    if (sa->request.kind != EX_NONE)
+    if (sa->request.kind)
         request_resend(sa);
 }
 
@@ -290,13 +278,11 @@ void ike_connect(struct ike *ike, const struct ip_address *local, const struct i
     ike->now = now;
     ike->local = *local;
     ike->remote = *remote;
-    if (!ike->wanted) {
-        ike->wanted = true;
-        ike->failures = 0;
-        ike->again_at = now;
-    } else if (!ike->current && moved) {
+    if (!ike->wanted || (!ike->current && moved)) {
         for (struct ike_sa *sa = ike->sas; sa; sa = sa->next)
             sa_kill(sa);
+        ike->wanted = true;
+        ike->failures = 0;
         ike->again_at = now;
     } else if (ike->current && !ip_equal(&ike->current->local.ip, local)) {
         change_address(ike);
@@ -343,6 +329,8 @@ void ike_receive(struct ike *ike, const struct ike_datagram *datagram, uint64_t 
         sa_receive(sa, &header, datagram->size, datagram);
     else /* in clear: INVALID_IKE_SPI, INVALID_SPI or noise; it proves nothing (section 2.21.4) */
         ike_suspect(ike, now);
+    ke_free(&ike->agreed.own.ke);
+    wipe(ike->agreed.shared, sizeof(ike->agreed.shared));
     run(ike);
 }
 
@@ -352,8 +340,8 @@ void ike_suspect(struct ike *ike, uint64_t now)
     if (!ike->current || (ike->suspected_at && now < ike->suspected_at + SUSPECT_MS))
         return;
     ike->suspected_at = MAX(now, 1);
-    if (ike->current->request.kind == EX_NONE && ike->current->state == SA_LIVE)
-        request_begin(ike->current, EX_LIVENESS);
+    if (!ike->current->request.kind && ike->current->state == SA_LIVE)
+        request_begin(ike->current, &exchange_liveness);
 }
 
 uint64_t ike_tick(struct ike *ike, uint64_t now)

@@ -5,7 +5,6 @@
 #ifndef SHOJI_CRYPTO_IPSEC_IKE_H
 #define SHOJI_CRYPTO_IPSEC_IKE_H
 
-#include "crypto/ipsec/child.h"
 #include "crypto/ipsec/credential.h"
 #include "crypto/ipsec/esp.h"
 
@@ -14,9 +13,7 @@
 #define IKE_MESSAGE_MAX    KIB(16) /* after reassembly */
 #define IKE_PROPOSALS_MAX  8
 #define IKE_ALGORITHMS_MAX 32
-#define IKE_DNS_MAX        4
 #define IKE_INNER_MAX      4
-#define IKE_SUBNETS_MAX    SELECTORS_MAX
 
 /* One proposal of the policy: the alternatives of each type, in order of preference. AEADs and CBC are never
  * in one proposal (RFC 7296 section 3.3). Groups of ESP are for rekeying with forward secrecy. */
@@ -25,31 +22,33 @@ struct ike_proposal {
     const struct algorithm *item[IKE_ALGORITHMS_MAX];
 };
 
+struct ike_proposals {
+    unsigned count;
+    struct ike_proposal item[IKE_PROPOSALS_MAX];
+};
+
 /* All of it belongs to the caller and lives as long as the connection. Durations in seconds. */
 struct ike_configuration {
-    struct ike_proposal ike[IKE_PROPOSALS_MAX], esp[IKE_PROPOSALS_MAX];
-    unsigned ike_count, esp_count;
+    struct ike_proposals ike, esp;
     struct credential *credential;
-    struct trust *trust;
     struct identity local_id, remote_id;
-    struct selector_list local_selectors,
-        remote_selectors; /* what is asked for; local is narrowed to the inner address */
+    /* What is asked for; local is narrowed to the inner address. */
+    struct selector_list local_selectors, remote_selectors;
     bool want_inner4, want_inner6, force_udp;
     uint64_t ike_lifetime, child_lifetime, reauth_lifetime; /* our own; 0: never */
     uint64_t child_bytes_max;
-    uint64_t dead_peer_interval,
-        keepalive_interval; /* liveness check after so long without traffic; NAT keepalive */
+    /* Liveness check after so long without traffic; NAT keepalive. */
+    uint64_t dead_peer_interval, keepalive_interval;
     uint64_t fragment_size; /* of an IKE datagram's IP payload, RFC 7383 */
 };
 
 /* What CFG_REPLY gave (RFC 7296 section 3.15). */
 struct ike_inner {
-    struct ip_address address[IKE_INNER_MAX];
-    unsigned address_count;
-    struct ip_address dns[IKE_DNS_MAX];
-    unsigned dns_count;
-    struct traffic_selector subnets[IKE_SUBNETS_MAX];
-    unsigned subnet_count;
+    struct inner_list {
+        unsigned count;
+        struct ip_address item[IKE_INNER_MAX];
+    } address, dns;
+    struct selector_list subnets;
 };
 
 struct ike_datagram {
@@ -67,13 +66,14 @@ struct ike_callbacks {
     bool (*entropy)(void *owner, void *out, size_t size);
     uint64_t (*seconds)(void *owner); /* since 1970, for certificates */
     /* A CHILD SA is there: inbound traffic may come at once. `replaces` is the inbound SPI of the one that it
-     * rekeys, 0 for a first one; outbound traffic moves to it with child_use. */
-    bool (*child_add)(struct tunnel *tunnel, const struct child_parameters *child, uint32_t replaces);
+     * rekeys, 0 for a first one; outbound traffic moves to it with child_use. NULL: it cannot be; what is
+     * returned stays until child_remove. */
+    const struct esp_sa *(*child_add)(struct tunnel *tunnel, const struct child_parameters *child,
+                                      uint32_t replaces);
     void (*child_use)(struct tunnel *tunnel, uint32_t spi_in);    /* send with this one from now on */
     void (*child_remove)(struct tunnel *tunnel, uint32_t spi_in); /* wiped, both directions */
     void (*child_move)(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoint *local,
                        const struct ip_endpoint *remote, bool udp_encapsulated);
-    bool (*child_counters)(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out);
     /* The tunnel came up (again): inner addresses. And it is down: why, in a sentence; it will be tried again
      * in so many milliseconds (0: never). */
     void (*up)(void *owner, const struct ike_inner *inner);

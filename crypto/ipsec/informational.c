@@ -2,13 +2,11 @@
 /* INFORMATIONAL exchanges (RFC 7296 section 1.4): deletion from either end, AUTH_LIFETIME (RFC
  * 4478), return routability (RFC 4555 section 3.7). */
 #include "crypto/ipsec/connection.h"
-#include "lib/format.h"
-#include "lib/strings.h"
 
 #define COOKIE2_MIN 8
 #define COOKIE2_MAX 64
 
-struct error_words error_words(uint16_t notify)
+struct report error_words(uint16_t notify)
 {
     static const struct {
         uint16_t type;
@@ -16,11 +14,10 @@ struct error_words error_words(uint16_t notify)
     } errors[] = {
         {NOTIFY_UNSUPPORTED_CRITICAL, "it does not know a critical payload (UNSUPPORTED_CRITICAL_PAYLOAD)"},
         {NOTIFY_INVALID_MAJOR_VERSION, "it speaks another version of IKE (INVALID_MAJOR_VERSION)"},
-        {NOTIFY_INVALID_MESSAGE_ID, "it did not expect our message (INVALID_MESSAGE_ID)"},
         {NOTIFY_SINGLE_PAIR_REQUIRED, "it takes one pair of addresses only (SINGLE_PAIR_REQUIRED)"},
-        {NOTIFY_INVALID_SELECTORS, "a packet was outside the traffic selectors (INVALID_SELECTORS)"},
         {NOTIFY_INVALID_SYNTAX, "it calls our message malformed (INVALID_SYNTAX)"},
-        {NOTIFY_NO_PROPOSAL_CHOSEN, "it accepts none of our proposals (NO_PROPOSAL_CHOSEN)"},
+        {NOTIFY_NO_PROPOSAL_CHOSEN,
+         "it accepts none of the policy's proposals for it (NO_PROPOSAL_CHOSEN); make the two agree"},
         {NOTIFY_INVALID_KE, "it wants another group (INVALID_KE_PAYLOAD)"},
         {NOTIFY_AUTHENTICATION_FAILED,
          "our identity, key or certificate is not accepted (AUTHENTICATION_FAILED); compare identities and "
@@ -32,11 +29,10 @@ struct error_words error_words(uint16_t notify)
         {NOTIFY_TS_UNACCEPTABLE,
          "it accepts none of our traffic selectors (TS_UNACCEPTABLE); make the subnets of both ends agree"},
         {NOTIFY_UNACCEPTABLE_ADDRESSES, "it does not accept our new address (UNACCEPTABLE_ADDRESSES)"},
-        {NOTIFY_UNEXPECTED_NAT, "it did not expect a NAT (UNEXPECTED_NAT_DETECTED)"},
         {NOTIFY_TEMPORARY_FAILURE, "not now (TEMPORARY_FAILURE)"},
         {NOTIFY_CHILD_SA_NOT_FOUND, "it does not know that CHILD SA (CHILD_SA_NOT_FOUND)"},
     };
-    struct error_words out;
+    struct report out;
     format(out.text, sizeof(out.text), "with error %u, which is not known here", notify);
     for (unsigned i = 0; i < ARRAY_COUNT(errors); i++)
         if (errors[i].type == notify)
@@ -53,27 +49,29 @@ void take_auth_lifetime(struct ike_sa *sa, const struct payload_list *list)
     limit_life(sa->ike, (uint32_t)reader_be(&r, 4), &sa->reauth_at, &sa->reauth_by);
 }
 
-bool delete_child_build(struct ike_sa *sa, struct builder *b)
+static bool delete_child_build(struct ike_sa *sa, struct builder *b)
 {
     struct child *child = child_of_spi_in(sa->ike, sa->attempt.child);
     child->state = CHILD_DELETING;
-    put_delete(b, &child->p.spi_in, 1);
+    put_delete(b, child->esp->parameters.spi_in);
     return true;
 }
 
-void delete_child_answer(struct ike_sa *sa, const struct payload_list *list)
+static void delete_child_answer(struct ike_sa *sa, const struct payload_list *list)
 {
     struct child *child = child_of_spi_in(sa->ike, sa->attempt.child);
     (void)list;
-    request_end(sa);
     if (child && child->state == CHILD_DELETING)
         child_end(sa->ike, child);
 }
 
-bool delete_ike_build(struct ike_sa *sa, struct builder *b)
+const struct exchange exchange_delete_child = {"DELETE of a CHILD SA", INFORMATIONAL, delete_child_build,
+                                               delete_child_answer};
+
+static bool delete_ike_build(struct ike_sa *sa, struct builder *b)
 {
     (void)sa;
-    put_delete(b, NULL, 0);
+    put_delete(b, 0);
     return true;
 }
 
@@ -83,11 +81,10 @@ void connection_closed(struct ike *ike, const char *how)
 }
 
 /* Also called without an answer, once it is given up. */
-void delete_ike_answer(struct ike_sa *sa, const struct payload_list *list)
+static void delete_ike_answer(struct ike_sa *sa, const struct payload_list *list)
 {
     struct ike *ike = sa->ike;
     (void)list;
-    request_end(sa);
     if (sa == ike->current || !ike->current) {
         connection_closed(ike, "the IKE SA was closed");
         return;
@@ -95,6 +92,9 @@ void delete_ike_answer(struct ike_sa *sa, const struct payload_list *list)
     children_end(sa);
     sa_kill(sa);
 }
+
+const struct exchange exchange_delete_ike = {"DELETE of the IKE SA", INFORMATIONAL, delete_ike_build,
+                                             delete_ike_answer};
 
 /* It stays a while, for the answer may be lost. */
 static void linger(struct ike_sa *sa)
@@ -130,7 +130,7 @@ static void peer_deletes(struct ike_sa *sa, struct reader *r, struct builder *b)
             continue;
         /* When both delete it at once neither names it in the answer (section 1.4.1). */
         if (child->state != CHILD_DELETING)
-            put_delete(b, &child->p.spi_in, 1);
+            put_delete(b, child->esp->parameters.spi_in);
         child_end(ike, child);
     }
 }

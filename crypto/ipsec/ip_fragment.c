@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cutting an IP packet into fragments, and bounded reassembly. */
 #include "crypto/ipsec/ip_fragment.h"
-#include "crypto/ipsec/ip_adjust.h"
 #include "lib/strings.h"
 
 #define OPTION_COPIED 0x80 /* stands in every fragment, not in the first alone (RFC 791 section 3.1) */
@@ -46,7 +45,11 @@ bool ip_fragment(const struct ip_cut *cut, void (*each)(void *context, uint8_t *
     const struct ip_packet *p = cut->packet;
     bool ipv4 = p->version == 4;
     size_t headers = p->payload + (ipv4 ? 0 : IPV6_FRAGMENT_BYTES), whole = p->size - p->payload;
-    if (cut->mtu < headers + IP_FRAGMENT_UNIT || (ipv4 && p->dont_fragment))
+    if (p->size <= cut->mtu) {
+        each(context, p->data, p->size);
+        return true;
+    }
+    if (cut->mtu < headers + IP_FRAGMENT_UNIT || p->dont_fragment)
         return false;
     size_t room = ROUND_DOWN(cut->mtu - headers, IP_FRAGMENT_UNIT), data;
     for (size_t at = 0; at < whole; at += data) {
@@ -67,9 +70,10 @@ bool ip_fragment(const struct ip_cut *cut, void (*each)(void *context, uint8_t *
 
 static bool belongs(const struct reassembly_slot *slot, const struct ip_packet *f)
 {
-    return slot->used && slot->id == f->fragment_id && ip_equal(&slot->source, &f->flow.source) &&
-           ip_equal(&slot->destination, &f->flow.destination) &&
-           (f->version == 6 || slot->protocol == f->flow.protocol);
+    const struct ip_packet *one = &slot->one;
+    return slot->used && one->fragment_id == f->fragment_id && ip_equal(&one->flow.source, &f->flow.source) &&
+           ip_equal(&one->flow.destination, &f->flow.destination) &&
+           (f->version == 6 || one->flow.protocol == f->flow.protocol);
 }
 
 /* The fragment's slot: its own, a free one, or the oldest one's. */
@@ -88,16 +92,9 @@ static struct reassembly_slot *slot_for(struct reassembly *r, const struct ip_pa
     memset(oldest, 0, offsetof(struct reassembly_slot, packet));
     oldest->used = true;
     oldest->since = now;
-    oldest->source = f->flow.source;
-    oldest->destination = f->flow.destination;
-    oldest->id = f->fragment_id;
-    oldest->protocol = f->flow.protocol;
+    oldest->one = *f;
+    oldest->limit = REASSEMBLY_DATA_MAX;
     return oldest;
-}
-
-static bool unit_there(const struct reassembly_slot *slot, size_t unit)
-{
-    return slot->units[unit / 8] & BIT(unit % 8);
 }
 
 /* Puts the fragment's data in place. False when it contradicts what is there: it overlaps in part or with
@@ -105,58 +102,50 @@ static bool unit_there(const struct reassembly_slot *slot, size_t unit)
 static bool place(struct reassembly_slot *slot, const struct ip_packet *f)
 {
     const uint8_t *data = f->data + f->payload;
-    size_t size = f->size - f->payload, first = f->fragment_offset / IP_FRAGMENT_UNIT;
-    size_t count = ROUND_UP(size, IP_FRAGMENT_UNIT) / IP_FRAGMENT_UNIT, there = 0;
-    size_t end = f->fragment_offset + size;
-    if (size == 0 || !range_fits(f->fragment_offset, size, REASSEMBLY_DATA_MAX) ||
-        (f->more && size % IP_FRAGMENT_UNIT != 0))
+    size_t size = f->size - f->payload, end = f->fragment_offset + size, there = 0;
+    size_t first = f->fragment_offset / IP_FRAGMENT_UNIT,
+           behind = ROUND_UP(end, IP_FRAGMENT_UNIT) / IP_FRAGMENT_UNIT;
+    if (size == 0 || end + f->more > slot->limit || (f->more && size % IP_FRAGMENT_UNIT != 0) ||
+        (!f->more && end < slot->highest))
         return false;
-    if (slot->total ? end > slot->total || (!f->more && end != slot->total) : !f->more && slot->highest > end)
-        return false;
-    for (size_t unit = first; unit < first + count; unit++)
-        there += unit_there(slot, unit);
+    uint8_t *to = slot->packet + REASSEMBLY_ROOM + f->fragment_offset;
+    for (size_t unit = first; unit < behind; unit++)
+        there += (slot->units[unit / 8] & BIT(unit % 8)) != 0;
     if (there > 0)
-        return there == count && memcmp(slot->packet + REASSEMBLY_ROOM + f->fragment_offset, data, size) == 0;
-    for (size_t unit = first; unit < first + count; unit++)
+        return there == behind - first && memcmp(to, data, size) == 0;
+    for (size_t unit = first; unit < behind; unit++)
         slot->units[unit / 8] |= (uint8_t)BIT(unit % 8);
-    memcpy(slot->packet + REASSEMBLY_ROOM + f->fragment_offset, data, size);
+    memcpy(to, data, size);
     slot->received += size;
     slot->highest = MAX(slot->highest, end);
     if (!f->more)
-        slot->total = end;
+        slot->limit = end;
     return true;
 }
 
-/* Nothing overlaps and nothing lies behind the end, so the sum alone tells. */
-static bool complete(const struct reassembly_slot *slot)
-{
-    return slot->total > 0 && slot->header_size > 0 && slot->received == slot->total;
-}
-
+/* The first fragment's header goes where the whole packet's will be, in front of the data. */
 static void keep_header(struct reassembly_slot *slot, const struct ip_packet *f)
 {
+    static_assert(REASSEMBLY_ROOM >= IPV4_HEADER_MAX + 14, "for the link's header too");
     slot->header_size = f->version == 4 ? f->payload : IPV6_HEADER_BYTES;
-    memcpy(slot->header, f->data, slot->header_size);
+    uint8_t *header = slot->packet + REASSEMBLY_ROOM - slot->header_size;
+    memcpy(header, f->data, slot->header_size);
     if (f->version == 6) /* what the fragment header names, be it another extension */
-        slot->header[IPV6_NEXT_HEADER] = f->data[f->fragment_header];
+        header[IPV6_NEXT_HEADER] = f->data[f->fragment_header];
 }
 
-/* The first fragment's header in front of the data, as if it had never been cut. */
-static uint8_t *join(struct reassembly_slot *slot)
+/* Makes the header one of a packet that has never been cut. */
+static void mend_header(struct reassembly_slot *slot, uint8_t *packet, size_t size)
 {
-    static_assert(REASSEMBLY_ROOM >= IPV4_HEADER_MAX + 14, "for the link's header too");
-    uint8_t *packet = slot->packet + REASSEMBLY_ROOM - slot->header_size;
-    memcpy(packet, slot->header, slot->header_size);
-    if (slot->source.version == 4) {
-        ip_put16(packet + IPV4_TOTAL_LENGTH, (uint16_t)(slot->header_size + slot->total));
+    if (slot->one.version == 4) {
+        ip_put16(packet + IPV4_TOTAL_LENGTH, (uint16_t)size);
         ip_put16(packet + IPV4_FRAGMENT, 0);
         packet[1] |= slot->congested ? ECN_CE : 0;
         ip_set_header_checksum(packet);
     } else {
-        ip_put16(packet + IPV6_LENGTH, (uint16_t)slot->total);
+        ip_put16(packet + IPV6_LENGTH, (uint16_t)(size - IPV6_HEADER_BYTES));
         packet[1] |= slot->congested ? ECN_CE << 4 : 0;
     }
-    return packet;
 }
 
 enum reassembly_result reassembly_take(struct reassembly *r, const struct ip_packet *fragment, uint64_t now,
@@ -170,10 +159,12 @@ enum reassembly_result reassembly_take(struct reassembly *r, const struct ip_pac
     if (fragment->fragment_offset == 0)
         keep_header(slot, fragment);
     slot->congested |= (fragment->traffic_class & ECN_MASK) == ECN_CE;
-    if (!complete(slot))
+    /* Nothing overlaps and nothing lies behind the end, so the sum alone tells. */
+    if (slot->received < slot->limit)
         return REASSEMBLY_WAITS;
-    *packet = join(slot);
-    *size = slot->header_size + slot->total;
+    *packet = slot->packet + REASSEMBLY_ROOM - slot->header_size;
+    *size = slot->header_size + slot->limit;
+    mend_header(slot, *packet, *size);
     slot->used = false;
     return REASSEMBLY_WHOLE;
 }

@@ -8,13 +8,14 @@
 #include "crypto/ipsec/ip_packet.h"
 
 struct ip_cut {
-    const struct ip_packet *packet; /* IPv4 that may be fragmented, or IPv6 without extension headers */
+    const struct ip_packet *packet; /* IPv6: without extension headers */
     size_t mtu;
     uint32_t id;      /* IPv6: of the fragment header. IPv4 keeps the packet's own */
     uint8_t *scratch; /* mtu bytes, for one fragment at a time */
 };
 
-/* Gives each fragment to `each`, in order. False when the MTU has no room for headers and data. */
+/* Gives the packet to `each`, whole where it fits, or its fragments in order. False when it does not fit and
+ * may not be cut, or when the MTU has no room for headers and data. */
 bool ip_fragment(const struct ip_cut *cut, void (*each)(void *context, uint8_t *fragment, size_t size),
                  void *context);
 
@@ -27,15 +28,12 @@ bool ip_fragment(const struct ip_cut *cut, void (*each)(void *context, uint8_t *
 
 /* One datagram. The data stands behind the room for headers. */
 struct reassembly_slot {
-    bool used, hopeless; /* hopeless: pieces contradicted each other, the rest of it is dropped too */
-    uint64_t since;      /* milliseconds */
-    struct ip_address source, destination;
-    uint32_t id;
-    uint8_t protocol;
-    bool congested;                  /* a fragment bore CE (RFC 3168 section 5.3) */
-    size_t total, received, highest; /* bytes; total 0: the last fragment has not come */
-    uint8_t header[IPV4_HEADER_MAX]; /* of the first fragment */
-    size_t header_size;              /* 0: has not come */
+    bool used, hopeless;  /* hopeless: pieces contradicted each other, the rest of it is dropped too */
+    uint64_t since;       /* milliseconds */
+    struct ip_packet one; /* the first that came: what the others must have in common with it */
+    bool congested;       /* a fragment bore CE (RFC 3168 section 5.3) */
+    size_t received, highest, limit; /* bytes; limit: the datagram's size when its last fragment has come */
+    size_t header_size;              /* of the first fragment */
     uint8_t units[REASSEMBLY_DATA_MAX / IP_FRAGMENT_UNIT / 8]; /* a bit for each 8 bytes that are there */
     uint8_t packet[REASSEMBLY_ROOM + REASSEMBLY_DATA_MAX];
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parsing of IP packets and the Internet checksum. */
+/* Parsing of IP packets, the Internet checksum, and what a tunnel changes in the packets that it carries. */
 #include "crypto/ipsec/ip_packet.h"
 #include "lib/reader.h"
 #include "lib/strings.h"
@@ -8,10 +8,23 @@
 #define PORT_BYTES            4
 #define IPV4_VERSION_AND_SIZE 0x45
 #define IPV6_VERSION          0x60000000u
+#define TCP_HEADER_BYTES      20
+#define TCP_DATA_OFFSET       12 /* its upper half: header length in 32-bit words */
+#define TCP_FLAGS             13
+#define TCP_SYN               0x02
+#define TCP_CHECKSUM          16
+#define OPTION_MSS            2
+#define OPTION_MSS_BYTES      4
+#define MSS_MIN               536 /* RFC 9293 section 3.7.1: nothing below the default makes sense */
 
 uint16_t ip_get16(const uint8_t *from)
 {
     return (uint16_t)(from[0] << 8 | from[1]);
+}
+
+uint32_t ip_get32(const uint8_t *from)
+{
+    return (uint32_t)ip_get16(from) << 16 | ip_get16(from + 2);
 }
 
 void ip_put16(uint8_t *to, uint16_t value)
@@ -28,38 +41,26 @@ void ip_put32(uint8_t *to, uint32_t value)
 
 /* ---- Checksums ---- */
 
-/* Sums words of the machine's own byte order: the ones' complement sum of swapped words is the swapped sum.
- */
 uint64_t ip_sum(const uint8_t *data, size_t size)
 {
-    uint64_t sum = 0;
-    for (; size >= 4; data += 4, size -= 4) {
-        uint32_t word;
-        memcpy(&word, data, sizeof(word));
-        sum += word;
-    }
-    uint8_t last[4] = {0};
-    memcpy(last, data, size);
-    uint32_t word;
-    memcpy(&word, last, sizeof(word));
-    return sum + word;
+    uint64_t sum = size % 2 ? (uint64_t)data[size - 1] << 8 : 0;
+    for (size_t i = 0; i + 1 < size; i += 2)
+        sum += ip_get16(data + i);
+    return sum;
 }
 
 uint64_t ip_pseudo_sum(const struct ip_address *source, const struct ip_address *destination,
                        uint8_t protocol, size_t length)
 {
     unsigned bytes = ip_bytes(source->version);
-    uint8_t rest[8] = {0};
-    ip_put32(rest, (uint32_t)length);
-    rest[7] = protocol;
-    return ip_sum(source->bytes, bytes) + ip_sum(destination->bytes, bytes) + ip_sum(rest, sizeof(rest));
+    return ip_sum(source->bytes, bytes) + ip_sum(destination->bytes, bytes) + length + protocol;
 }
 
 uint16_t ip_checksum(uint64_t sum)
 {
     while (sum >> 16)
         sum = (sum & 0xffff) + (sum >> 16);
-    return __builtin_bswap16((uint16_t)~sum);
+    return (uint16_t)~sum;
 }
 
 void ip_set_header_checksum(uint8_t *ipv4)
@@ -70,37 +71,11 @@ void ip_set_header_checksum(uint8_t *ipv4)
 
 void ip_replace16(uint8_t *word, uint16_t value, bool odd, uint8_t *checksum)
 {
-    uint16_t before = ip_get16(word), after = value;
+    uint64_t change = (uint64_t)(uint16_t)~ip_get16(word) + value;
+    if (odd)
+        change <<= 8; /* to a ones' complement sum that is the same as swapped bytes */
     ip_put16(word, value);
-    if (odd) {
-        before = __builtin_bswap16(before);
-        after = __builtin_bswap16(after);
-    }
-    uint32_t sum = (uint16_t)~ip_get16(checksum) + (uint32_t)(uint16_t)~before + after;
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    ip_put16(checksum, (uint16_t)~sum);
-}
-
-/* ---- Addresses ---- */
-
-bool ip_is_multicast(const struct ip_address *ip)
-{
-    static const uint8_t broadcast[] = {255, 255, 255, 255};
-    if (ip->version == 6)
-        return ip->bytes[0] == 0xff;
-    return ip->bytes[0] >> 4 == 0xe || memcmp(ip->bytes, broadcast, sizeof(broadcast)) == 0;
-}
-
-bool ip_is_link_local(const struct ip_address *ip)
-{
-    static const struct ip_address none;
-    const uint8_t *b = ip->bytes;
-    if (ip->version == 4)
-        return b[0] == 127 || b[0] == 0 || (b[0] == 169 && b[1] == 254);
-    if (b[0] == 0xfe && (b[1] & 0xc0) == 0x80)
-        return true;
-    return memcmp(b, none.bytes, IP_BYTES_MAX - 1) == 0 && b[IP_BYTES_MAX - 1] <= 1;
+    ip_put16(checksum, ip_checksum((uint16_t)~ip_get16(checksum) + change));
 }
 
 /* ---- Headers ---- */
@@ -108,6 +83,11 @@ bool ip_is_link_local(const struct ip_address *ip)
 size_t ip_header_bytes(uint8_t version)
 {
     return version == 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
+}
+
+uint8_t ip_traffic_class(const uint8_t *packet)
+{
+    return packet[0] >> 4 == 4 ? packet[1] : (uint8_t)(packet[0] << 4 | packet[1] >> 4);
 }
 
 size_t ip_write_header(uint8_t *packet, const struct ip_header *header, size_t payload)
@@ -147,15 +127,6 @@ size_t ip_option_bytes(const uint8_t *header, size_t at, size_t size)
     return length < 2 || length > size - at ? 0 : length;
 }
 
-void ip_read_addresses(const uint8_t *header, struct ip_address *source, struct ip_address *destination)
-{
-    uint8_t version = header[0] >> 4;
-    const uint8_t *from = header + (version == 4 ? IPV4_SOURCE : IPV6_SOURCE);
-    source->version = destination->version = version;
-    memcpy(source->bytes, from, ip_bytes(version));
-    memcpy(destination->bytes, from + ip_bytes(version), ip_bytes(version));
-}
-
 /* ---- Packets ---- */
 
 /* What of the upper protocol's header the selectors look at. ICMP's type and code stand where the port's two
@@ -175,34 +146,35 @@ static void parse_ports(struct ip_packet *p)
     flow->destination_port = icmp ? flow->source_port : ip_get16(at + 2);
 }
 
-static bool parse_ipv4(struct ip_packet *p)
+static void read_addresses(struct ip_packet *p, const uint8_t *from)
+{
+    const size_t bytes = ip_bytes(p->version);
+    p->flow.source.version = p->flow.destination.version = p->version;
+    memcpy(p->flow.source.bytes, from, bytes);
+    memcpy(p->flow.destination.bytes, from + bytes, bytes);
+}
+
+static bool parse_ipv4(struct ip_packet *p, size_t there)
 {
     const uint8_t *h = p->data;
-    if (p->size < IPV4_HEADER_BYTES)
+    if (there < IPV4_HEADER_BYTES)
         return false;
-    size_t header = (h[0] & 0xfu) * 4, total = ip_get16(h + IPV4_TOTAL_LENGTH);
     uint16_t fragment = ip_get16(h + IPV4_FRAGMENT);
-    if (header < IPV4_HEADER_BYTES || total < header || total > p->size ||
-        ip_checksum(ip_sum(h, header)) != 0)
-        return false;
-    p->size = total;
-    p->payload = header;
-    p->traffic_class = h[1];
+    p->size = ip_get16(h + IPV4_TOTAL_LENGTH);
+    p->payload = (h[0] & 0xfu) * 4;
     p->dont_fragment = fragment & IPV4_DONT_FRAGMENT;
     p->more = fragment & IPV4_MORE_FRAGMENTS;
     p->fragment_offset = (size_t)(fragment & IPV4_FRAGMENT_OFFSET) * IP_FRAGMENT_UNIT;
-    p->fragment = p->more || p->fragment_offset > 0;
     p->fragment_id = ip_get16(h + IPV4_ID);
     p->flow.protocol = h[IPV4_PROTOCOL];
-    ip_read_addresses(h, &p->flow.source, &p->flow.destination);
-    return true;
+    read_addresses(p, h + IPV4_SOURCE);
+    return p->payload >= IPV4_HEADER_BYTES && p->payload <= MIN(p->size, there);
 }
 
 /* Steps over one extension header; *next is then what follows it. False when it is cut short. */
 static bool step_extension(struct ip_packet *p, struct reader *r, uint8_t *next)
 {
-    uint8_t kind = *next;
-    if (kind == PROTOCOL_FRAGMENT) {
+    if (*next == PROTOCOL_FRAGMENT) {
         p->fragment_header = r->at;
         *next = reader_u8(r);
         reader_u8(r);
@@ -210,32 +182,30 @@ static bool step_extension(struct ip_packet *p, struct reader *r, uint8_t *next)
         p->fragment_id = (uint32_t)reader_be(r, 4);
         p->more = fragment & IPV6_MORE_FRAGMENTS;
         p->fragment_offset = fragment & IPV6_FRAGMENT_OFFSET;
-        p->fragment = p->more || p->fragment_offset > 0;
         return !r->failed;
     }
     *next = reader_u8(r);
     size_t length = reader_u8(r);
-    length = kind == PROTOCOL_AH ? (length + 2) * 4 : (length + 1) * 8;
-    reader_bytes(r, length - 2);
+    reader_bytes(r, (length + 1) * 8 - 2);
     return !r->failed;
 }
 
+/* Is it one that selectors look behind (RFC 4301 section 4.4.1.1)? AH and ESP are none. */
 static bool is_extension(uint8_t protocol)
 {
     return protocol == PROTOCOL_HOP_BY_HOP || protocol == PROTOCOL_ROUTING || protocol == PROTOCOL_FRAGMENT ||
-           protocol == PROTOCOL_DESTINATION_OPTIONS || protocol == PROTOCOL_AH;
+           protocol == PROTOCOL_DESTINATION_OPTIONS;
 }
 
-static bool parse_ipv6(struct ip_packet *p)
+static bool parse_ipv6(struct ip_packet *p, size_t there)
 {
     const uint8_t *h = p->data;
-    if (p->size < IPV6_HEADER_BYTES || ip_get16(h + IPV6_LENGTH) > p->size - IPV6_HEADER_BYTES)
+    if (there < IPV6_HEADER_BYTES)
         return false;
     p->size = IPV6_HEADER_BYTES + (size_t)ip_get16(h + IPV6_LENGTH);
-    p->traffic_class = (uint8_t)(h[0] << 4 | h[1] >> 4);
     p->dont_fragment = true;
-    ip_read_addresses(h, &p->flow.source, &p->flow.destination);
-    struct reader r = reader_of(h, p->size);
+    read_addresses(p, h + IPV6_SOURCE);
+    struct reader r = reader_of(h, MIN(p->size, there));
     reader_seek(&r, IPV6_HEADER_BYTES);
     uint8_t next = h[IPV6_NEXT_HEADER];
     for (unsigned i = 0; is_extension(next) && p->fragment_offset == 0; i++)
@@ -246,16 +216,56 @@ static bool parse_ipv6(struct ip_packet *p)
     return true;
 }
 
+bool ip_header_parse(uint8_t *data, size_t there, struct ip_packet *out)
+{
+    *out = (struct ip_packet){.data = data, .version = there > 0 ? data[0] >> 4 : 0};
+    if (out->version == 4 ? !parse_ipv4(out, there) : out->version != 6 || !parse_ipv6(out, there))
+        return false;
+    out->traffic_class = ip_traffic_class(data);
+    out->fragment = out->more || out->fragment_offset > 0;
+    return true;
+}
+
 bool ip_packet_parse(uint8_t *data, size_t size, struct ip_packet *out)
 {
-    *out = (struct ip_packet){.data = data, .size = size};
-    if (size == 0)
-        return false;
-    out->version = data[0] >> 4;
-    if (!(out->version == 4 && parse_ipv4(out)) && !(out->version == 6 && parse_ipv6(out)))
+    if (!ip_header_parse(data, size, out) || out->size > size ||
+        (out->version == 4 && ip_checksum(ip_sum(data, out->payload)) != 0))
         return false;
     if (out->fragment_offset + (out->size - out->payload) > IP_PACKET_MAX)
         return false; /* the datagram would be larger than any can be */
     parse_ports(out);
     return true;
+}
+
+/* ---- ECN and MSS ---- */
+
+bool ip_ecn_decapsulate(struct ip_packet *inner, uint8_t outer_traffic_class)
+{
+    uint8_t outer = outer_traffic_class & ECN_MASK, ecn = inner->traffic_class & ECN_MASK, *h = inner->data;
+    if (outer == ECN_CE && ecn == 0)
+        return false;
+    uint8_t mark = outer == ECN_CE || (outer == ECN_ECT1 && ecn == ECN_ECT0) ? outer : ecn;
+    if (mark == ecn)
+        return true;
+    inner->traffic_class = (uint8_t)((inner->traffic_class & ~ECN_MASK) | mark);
+    if (inner->version == 4)
+        ip_replace16(h, (uint16_t)(h[0] << 8 | inner->traffic_class), false, h + IPV4_CHECKSUM);
+    else /* the low half of the class is the upper half of the second byte */
+        h[1] = (uint8_t)((h[1] & 0x0f) | inner->traffic_class << 4);
+    return true;
+}
+
+void ip_clamp_mss(struct ip_packet *packet, size_t mtu)
+{
+    uint8_t *tcp = packet->data + packet->payload;
+    size_t size = packet->size - packet->payload;
+    if (packet->flow.protocol != PROTOCOL_TCP || packet->fragment_offset > 0 || size < TCP_HEADER_BYTES ||
+        !(tcp[TCP_FLAGS] & TCP_SYN))
+        return;
+    size_t header = MIN((size_t)(tcp[TCP_DATA_OFFSET] >> 4) * 4, size), length;
+    size_t headers = ip_header_bytes(packet->version) + TCP_HEADER_BYTES;
+    size_t most = mtu > headers + MSS_MIN ? mtu - headers : MSS_MIN;
+    for (size_t at = TCP_HEADER_BYTES; (length = ip_option_bytes(tcp, at, header)) > 0; at += length)
+        if (tcp[at] == OPTION_MSS && length == OPTION_MSS_BYTES && ip_get16(tcp + at + 2) > most)
+            ip_replace16(tcp + at + 2, (uint16_t)most, at % 2 != 0, tcp + TCP_CHECKSUM);
 }

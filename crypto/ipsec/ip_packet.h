@@ -26,7 +26,6 @@ enum ip_protocol {
     PROTOCOL_ROUTING = 43,
     PROTOCOL_FRAGMENT = 44,
     PROTOCOL_ESP = 50,
-    PROTOCOL_AH = 51,
     PROTOCOL_ICMPV6 = 58,
     PROTOCOL_DESTINATION_OPTIONS = 60,
     PROTOCOL_SCTP = 132,
@@ -46,7 +45,6 @@ enum ip_protocol {
 #define IPV6_NEXT_HEADER  6
 #define IPV6_HOP_LIMIT    7
 #define IPV6_SOURCE       8
-#define IPV6_DESTINATION  24
 
 /* Flags and offset of an IPv4 header; the offset counts units of 8 bytes. */
 #define IPV4_DONT_FRAGMENT   0x4000
@@ -70,14 +68,15 @@ struct ip_packet {
     struct packet_flow flow;
 };
 
+/* Reads the headers of a packet of which `there` bytes are there; false when they end before the payload
+ * begins. out->size is what the header says, ports are not looked for. */
+bool ip_header_parse(uint8_t *data, size_t there, struct ip_packet *out) must_check;
 /* False when it is no proper IP packet: cut short, wrong header checksum, an extension header that does not
  * end. */
 bool ip_packet_parse(uint8_t *data, size_t size, struct ip_packet *out) must_check;
 
-bool ip_is_multicast(const struct ip_address *ip);  /* and IPv4's limited broadcast */
-bool ip_is_link_local(const struct ip_address *ip); /* and loopback, the unspecified address */
-
 uint16_t ip_get16(const uint8_t *from);
+uint32_t ip_get32(const uint8_t *from);
 void ip_put16(uint8_t *to, uint16_t value);
 void ip_put32(uint8_t *to, uint32_t value);
 
@@ -105,9 +104,22 @@ struct ip_header {
     uint16_t id;        /* IPv4 */
 };
 size_t ip_header_bytes(uint8_t version);
+uint8_t ip_traffic_class(const uint8_t *packet); /* of a header that is there */
 /* Writes it in front of `payload` bytes; returns its size. */
 size_t ip_write_header(uint8_t *packet, const struct ip_header *header, size_t payload);
-/* Source and destination of a header that is there whole. */
-void ip_read_addresses(const uint8_t *header, struct ip_address *source, struct ip_address *destination);
+
+/* ---- What a tunnel changes: ECN (RFC 6040) and the MSS of TCP ---- */
+
+#define ECN_MASK 0x03
+#define ECN_ECT1 0x01
+#define ECN_ECT0 0x02
+#define ECN_CE   0x03
+
+/* Carries the outer header's congestion mark into the inner packet (RFC 6040 section 4.2). False: the packet
+ * must be dropped, because congestion was met and its sender cannot be told otherwise. */
+bool ip_ecn_decapsulate(struct ip_packet *inner, uint8_t outer_traffic_class) must_check;
+
+/* Lowers the MSS that a TCP SYN announces to what fits into packets of `mtu` bytes. */
+void ip_clamp_mss(struct ip_packet *packet, size_t mtu);
 
 #endif

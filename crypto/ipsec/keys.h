@@ -1,15 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The PRF and all key derivation of IKEv2 (RFC 7296 sections 2.13 to 2.18). */
+/* Key exchange, the PRF and all key derivation of IKEv2 (RFC 7296 sections 2.13 to 2.18). */
 #ifndef SHOJI_CRYPTO_IPSEC_KEYS_H
 #define SHOJI_CRYPTO_IPSEC_KEYS_H
 
 #include "crypto/ipsec/proposal.h"
 
+/* ---- Key exchange: X25519 (RFC 8031), ECP groups (RFC 5903) and MODP groups (RFC 3526), with the checks of
+ * RFC 6989 ---- */
+
+/* Holds a private key; ke_free wipes it. */
+struct key_exchange {
+    const struct algorithm *group; /* NULL: none */
+    struct evp_pkey_st *secret;    /* libcrypto's */
+    uint8_t public_value[KE_PUBLIC_MAX];
+};
+
+bool ke_start(struct key_exchange *ke, const struct algorithm *group) must_check;
+/* The shared secret, group->shared_bytes long. False when the peer's value is not one of the group. */
+bool ke_finish(const struct key_exchange *ke, const uint8_t *peer, size_t size,
+               uint8_t shared[KE_SHARED_MAX]) must_check;
+void ke_free(struct key_exchange *ke);
+
+/* ---- Key derivation ---- */
+
 /* The keys of one IKE SA; "i" is who began it. Holds secrets. */
 struct ike_keys {
-    const struct algorithm *cipher, *integrity, *prf;
-    uint8_t d[PRF_BYTES_MAX], ai[INTEGRITY_KEY_MAX], ar[INTEGRITY_KEY_MAX], ei[CIPHER_KEY_MAX],
-        er[CIPHER_KEY_MAX], pi[PRF_BYTES_MAX], pr[PRF_BYTES_MAX];
+    struct ike_choice choice;
+    uint8_t d[PRF_BYTES_MAX], pi[PRF_BYTES_MAX], pr[PRF_BYTES_MAX];
+    struct child_keys i, r; /* of what each sends: SK_e and SK_a */
 };
 
 /* HMAC under a PRF's or an integrity algorithm's hash. */
@@ -21,7 +39,7 @@ bool prf_plus(const struct algorithm *prf, struct bytes_view key, struct bytes_v
 
 /* What one key exchange gave. */
 struct key_inputs {
-    struct bytes_view nonce_i, nonce_r;
+    struct nonce nonce_i, nonce_r;
     struct bytes_view shared; /* empty: no new key exchange (CHILD SAs) */
     uint64_t spi_i, spi_r;    /* IKE SAs */
 };

@@ -2,7 +2,6 @@
 /* Where both ends seem to be: NAT detection (RFC 7296 section 2.23), liveness checks, which ask for it, and
  * MOBIKE (RFC 4555): our address, or what a NAT makes of it, has changed; the SAs live on. */
 #include "crypto/ipsec/connection.h"
-#include "lib/strings.h"
 #include <openssl/evp.h>
 
 static bool nat_hash(const struct ike_sa *sa, const struct ip_endpoint *end, uint8_t out[NAT_HASH_BYTES])
@@ -76,7 +75,7 @@ static bool mapping_changed(struct ike_sa *sa, const struct payload_list *list)
     return changed;
 }
 
-bool liveness_build(struct ike_sa *sa, struct builder *b)
+static bool liveness_build(struct ike_sa *sa, struct builder *b)
 {
     sa->probe = false;
     if (nat_watches(sa))
@@ -84,14 +83,15 @@ bool liveness_build(struct ike_sa *sa, struct builder *b)
     return true;
 }
 
-void liveness_answer(struct ike_sa *sa, const struct payload_list *list)
+static void liveness_answer(struct ike_sa *sa, const struct payload_list *list)
 {
-    request_end(sa);
     if (nat_watches(sa) && mapping_changed(sa, list))
         sa->move = true;
 }
 
-bool move_build(struct ike_sa *sa, struct builder *b)
+const struct exchange exchange_liveness = {"liveness check", INFORMATIONAL, liveness_build, liveness_answer};
+
+static bool move_build(struct ike_sa *sa, struct builder *b)
 {
     struct ike *ike = sa->ike;
     sa->move = false;
@@ -103,12 +103,11 @@ bool move_build(struct ike_sa *sa, struct builder *b)
     return true;
 }
 
-void move_answer(struct ike_sa *sa, const struct payload_list *list)
+static void move_answer(struct ike_sa *sa, const struct payload_list *list)
 {
     struct ike *ike = sa->ike;
     struct notify n;
     char where[IP_TEXT_MAX];
-    request_end(sa);
     if (notify_error(list, &n)) {
         ike_fail(ike, FAIL_LOST, "the tunnel could not move with our address: %s", error_words(n.type).text);
         return;
@@ -127,3 +126,5 @@ void move_answer(struct ike_sa *sa, const struct payload_list *list)
     ip_format(&sa->local.ip, where);
     ike_log(ike, "the tunnel has moved to our address %s", where);
 }
+
+const struct exchange exchange_move = {"UPDATE_SA_ADDRESSES", INFORMATIONAL, move_build, move_answer};

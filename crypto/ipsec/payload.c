@@ -173,22 +173,16 @@ void put_ke(struct builder *b, uint16_t group, const uint8_t *data, size_t size)
     put_headed(b, PAYLOAD_KE, (uint64_t)group << 16, 4, (struct bytes_view){data, size});
 }
 
-void put_delete(struct builder *b, const uint32_t *spis, unsigned count)
+void put_delete(struct builder *b, uint32_t spi)
 {
-    payload_begin(b, PAYLOAD_DELETE);
-    writer_be(&b->w, count ? PROTOCOL_ESP : PROTOCOL_IKE, 1);
-    writer_be(&b->w, count ? sizeof(*spis) : 0, 1);
-    writer_be(&b->w, count, 2);
-    for (unsigned i = 0; i < count; i++)
-        writer_be(&b->w, spis[i], sizeof(*spis));
-    payload_end(b);
+    uint64_t child = ((uint64_t)PROTOCOL_ESP << 24 | sizeof(spi) << 16 | 1) << 32 | spi;
+    put_headed(b, PAYLOAD_DELETE, spi ? child : PROTOCOL_IKE << 24, spi ? 8 : 4, (struct bytes_view){0});
 }
 
 void put_selectors(struct builder *b, uint8_t type, const struct selector_list *list)
 {
     payload_begin(b, type);
-    writer_be(&b->w, list->count, 1);
-    writer_be(&b->w, 0, 3);
+    writer_be(&b->w, (uint64_t)list->count << 24, 4);
     for (unsigned i = 0; i < list->count; i++) {
         const struct traffic_selector *s = &list->item[i];
         unsigned bytes = ip_bytes(s->first.version);
@@ -206,18 +200,18 @@ void put_selectors(struct builder *b, uint8_t type, const struct selector_list *
 bool ke_read(const struct payload_list *list, uint16_t *group, struct bytes_view *value)
 {
     struct reader r = payload_reader(list, PAYLOAD_KE);
-    *group = (uint16_t)reader_be(&r, 2);
-    (void)reader_be(&r, 2);
+    *group = (uint16_t)(reader_be(&r, 4) >> 16);
     *value = rest_of(&r);
     return !r.failed;
 }
 
-bool nonce_read(const struct payload_list *list, struct bytes_view *nonce)
+bool nonce_read(const struct payload_list *list, struct nonce *out)
 {
     const struct payload *p = payload_find(list, PAYLOAD_NONCE);
     if (!p || p->size < NONCE_MIN || p->size > NONCE_MAX)
         return false;
-    *nonce = (struct bytes_view){p->data, p->size};
+    out->size = p->size;
+    memcpy(out->bytes, p->data, p->size);
     return true;
 }
 
@@ -243,8 +237,7 @@ static bool read_selector(struct reader *r, struct traffic_selector *out)
 bool selectors_read(const struct payload_list *list, uint8_t type, struct selector_list *out)
 {
     struct reader r = payload_reader(list, type);
-    unsigned count = reader_u8(&r);
-    (void)reader_be(&r, 3);
+    uint64_t count = reader_be(&r, 4) >> 24;
     if (r.failed || count == 0 || count > SELECTORS_MAX)
         return false;
     for (out->count = 0; out->count < count; out->count++)

@@ -37,7 +37,6 @@ enum notify_type {
     NOTIFY_INVALID_IKE_SPI = 4,
     NOTIFY_INVALID_MAJOR_VERSION = 5,
     NOTIFY_INVALID_SYNTAX = 7,
-    NOTIFY_INVALID_MESSAGE_ID = 9,
     NOTIFY_NO_PROPOSAL_CHOSEN = 14,
     NOTIFY_INVALID_KE = 17,
     NOTIFY_AUTHENTICATION_FAILED = 24,
@@ -46,9 +45,7 @@ enum notify_type {
     NOTIFY_INTERNAL_ADDRESS_FAILURE = 36,
     NOTIFY_FAILED_CP_REQUIRED = 37,
     NOTIFY_TS_UNACCEPTABLE = 38,
-    NOTIFY_INVALID_SELECTORS = 39,
     NOTIFY_UNACCEPTABLE_ADDRESSES = 40,
-    NOTIFY_UNEXPECTED_NAT = 41,
     NOTIFY_TEMPORARY_FAILURE = 43,
     NOTIFY_CHILD_SA_NOT_FOUND = 44,
     NOTIFY_STATUS_FIRST = 16384,
@@ -77,6 +74,11 @@ enum ipsec_protocol { PROTOCOL_IKE = 1, PROTOCOL_ESP = 3 };
 #define NONCE_BYTES          32 /* ours: half of the largest PRF's key, at least 16 (RFC 7296 section 2.10) */
 #define NONCE_MIN            16
 #define NONCE_MAX            256
+
+struct nonce {
+    size_t size;
+    uint8_t bytes[NONCE_MAX];
+};
 
 struct ike_header {
     uint64_t spi_i, spi_r;
@@ -135,13 +137,12 @@ void put_payload(struct builder *b, uint8_t type, const void *data, size_t size)
 void put_headed(struct builder *b, uint8_t type, uint64_t head, unsigned head_bytes, struct bytes_view rest);
 void put_notify(struct builder *b, uint16_t type, const void *data, size_t size);
 void put_notify_spi(struct builder *b, uint16_t type, uint32_t spi);
-/* Of CHILD SAs; without SPIs of this IKE SA. */
-void put_delete(struct builder *b, const uint32_t *spis, unsigned count);
+void put_delete(struct builder *b, uint32_t spi); /* of a CHILD SA; 0: of this IKE SA */
 void put_ke(struct builder *b, uint16_t group, const uint8_t *data, size_t size);
 void put_selectors(struct builder *b, uint8_t type, const struct selector_list *list);
 
 bool ke_read(const struct payload_list *list, uint16_t *group, struct bytes_view *value) must_check;
-bool nonce_read(const struct payload_list *list, struct bytes_view *nonce) must_check;
+bool nonce_read(const struct payload_list *list, struct nonce *out) must_check;
 bool selectors_read(const struct payload_list *list, uint8_t type, struct selector_list *out) must_check;
 
 #endif

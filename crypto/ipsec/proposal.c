@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The SA payload: written, judged as the initiator, chosen from as the responder. */
+/* Proposals by the policy's words; the SA payload: written, judged as the initiator, chosen from as the
+ * responder. */
 #include "crypto/ipsec/proposal.h"
 #include "lib/format.h"
 #include "lib/strings.h"
@@ -10,6 +11,9 @@
 #define ATTRIBUTE_KEY_LENGTH 0x800e /* section 3.3.5: type 14 in the short form */
 #define ATTRIBUTE_SHORT      0x8000
 #define TRANSFORMS_MAX       64
+#define NAME_MAX_BYTES       32
+#define WORDS_MAX            16
+static_assert(2 * WORDS_MAX <= IKE_ALGORITHMS_MAX, "what is added to the words has room");
 
 /* What the peer wrote. */
 struct transform {
@@ -33,15 +37,96 @@ const struct algorithm *proposal_first(const struct ike_proposal *p, enum transf
     return NULL;
 }
 
-/* What we offer in one proposal, type by type. */
+/* ---- The policy's words ---- */
+
+static void add(struct ike_proposal *p, const struct algorithm *a)
+{
+    if (a)
+        p->item[p->count++] = a;
+}
+
+/* What is missing from the words follows from them: the PRF is over the same hash as CBC's integrity
+ * algorithm; both kinds of sequence numbers are offered. */
+static void complete(struct ike_proposal *p, bool esp)
+{
+    if (esp && !proposal_first(p, TRANSFORM_ESN)) {
+        add(p, algorithm_find(TRANSFORM_ESN, 1, 0));
+        add(p, algorithm_find(TRANSFORM_ESN, 0, 0));
+    }
+    bool derive = !esp && !proposal_first(p, TRANSFORM_PRF);
+    for (unsigned i = 0; derive && i < p->count; i++) {
+        char name[NAME_MAX_BYTES];
+        if (p->item[i]->type == TRANSFORM_INTEGRITY)
+            add(p, algorithm_named(name, format(name, sizeof(name), "prf%s", p->item[i]->name)));
+    }
+}
+
+/* The parts must fit together (RFC 7296 section 3.3): an AEAD needs no integrity algorithm, CBC does. Returns
+ * what is wrong, or NULL. */
+static const char *fault_of(const struct ike_proposal *p, bool esp)
+{
+    const struct algorithm *cipher = proposal_first(p, TRANSFORM_ENCRYPTION);
+    if (!cipher)
+        return "names no cipher; begin it with one, such as aes256gcm16";
+    bool aead = cipher->icv_bytes > 0, integrity = proposal_first(p, TRANSFORM_INTEGRITY);
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->item[i]->type == TRANSFORM_ENCRYPTION && (p->item[i]->icv_bytes > 0) != aead)
+            return "mixes AEADs and CBC; write two proposals";
+    if (aead && integrity)
+        return "has an integrity algorithm beside an AEAD, which needs none; leave it out";
+    if (!aead && !integrity)
+        return "has no integrity algorithm for CBC; add one, such as sha256";
+    if (!esp && !proposal_first(p, TRANSFORM_PRF))
+        return "names no PRF; add one, such as prfsha256";
+    return esp || proposal_first(p, TRANSFORM_KE) ? NULL : "names no group; add one, such as x25519";
+}
+
+static bool parse(struct ini_text text, bool esp, struct ike_proposal *out, struct report *problem)
+{
+    struct ini_text rest = text;
+    *out = (struct ike_proposal){0};
+    while (rest.at) {
+        struct ini_text word = ini_split(rest, '-', &rest);
+        const struct algorithm *a = algorithm_named(word.at, word.length);
+        if (!a || a->type == (esp ? TRANSFORM_PRF : TRANSFORM_ESN) || out->count == WORDS_MAX)
+            return report(
+                problem,
+                "the proposal \"%.*s\" has \"%.*s\", which is unknown here, not allowed, or one too "
+                "many",
+                (int)text.length, text.at, (int)word.length, word.at);
+        add(out, a);
+    }
+    complete(out, esp);
+    const char *fault = fault_of(out, esp);
+    return !fault || report(problem, "the proposal \"%.*s\" %s", (int)text.length, text.at, fault);
+}
+
+bool proposals_parse(struct ini_text text, enum ipsec_protocol protocol, struct ike_proposals *out,
+                     struct report *problem)
+{
+    for (out->count = 0; text.at; out->count++) {
+        struct ini_text one = ini_split(text, ',', &text);
+        if (out->count == IKE_PROPOSALS_MAX)
+            return report(problem,
+                          "there are more than %u proposals; put alternatives into one, as in "
+                          "aes256gcm16-aes128gcm16-prfsha256-x25519",
+                          IKE_PROPOSALS_MAX);
+        if (!parse(one, protocol == PROTOCOL_ESP, &out->item[out->count], problem))
+            return false;
+    }
+    return true;
+}
+
+/* ---- The SA payload ---- */
+
+/* What we offer in one proposal. */
 static struct ike_proposal offered(const struct proposal_offer *offer, unsigned n)
 {
-    const struct ike_proposal *all = &offer->list[n];
+    const struct ike_proposal *all = &offer->all->item[n];
     struct ike_proposal out = {0};
-    for (unsigned type = TRANSFORM_ENCRYPTION; type < TRANSFORM_TYPES; type++)
-        for (unsigned i = 0; i < all->count; i++)
-            if (all->item[i]->type == type && (type != TRANSFORM_KE || offer->with_groups))
-                out.item[out.count++] = all->item[i];
+    for (unsigned i = 0; i < all->count; i++)
+        if (all->item[i]->type != TRANSFORM_KE || offer->with_groups)
+            out.item[out.count++] = all->item[i];
     return out;
 }
 
@@ -73,9 +158,9 @@ static void put_proposal(struct builder *b, const struct proposal_offer *offer, 
 void put_offer(struct builder *b, const struct proposal_offer *offer)
 {
     payload_begin(b, PAYLOAD_SA);
-    for (unsigned n = 0; n < offer->count; n++) {
+    for (unsigned n = 0; n < offer->all->count; n++) {
         struct ike_proposal p = offered(offer, n);
-        put_proposal(b, offer, (uint8_t)(n + 1), n + 1 < offer->count, &p);
+        put_proposal(b, offer, (uint8_t)(n + 1), n + 1 < offer->all->count, &p);
     }
     payload_end(b);
 }
@@ -183,17 +268,17 @@ static uint8_t match(const struct proposal *p, const struct ike_proposal *ours, 
 
 bool proposal_has_group(const struct proposal_offer *offer, const struct algorithm *group)
 {
-    for (unsigned n = 0; n < offer->count; n++)
-        for (unsigned i = 0; group && i < offer->list[n].count; i++)
-            if (offer->list[n].item[i] == group)
+    for (unsigned n = 0; n < offer->all->count; n++)
+        for (unsigned i = 0; group && i < offer->all->item[n].count; i++)
+            if (offer->all->item[n].item[i] == group)
                 return true;
     return false;
 }
 
-struct group_words proposal_groups(const struct proposal_offer *offer)
+struct report proposal_groups(const struct proposal_offer *offer)
 {
     static const uint16_t ids[] = {31, 19, 20, 14, 15};
-    struct group_words out = {"none"};
+    struct report out = {"none"};
     size_t used = 0;
     for (unsigned i = 0; i < ARRAY_COUNT(ids); i++)
         if (proposal_has_group(offer, algorithm_find(TRANSFORM_KE, ids[i], 0)))
@@ -227,7 +312,7 @@ bool proposal_check_answer(const struct payload_list *list, const struct proposa
     bool more;
     if (!read_proposal(&r, &p, &more) || more || reader_left(&r) != 0)
         return report(problem, "the gateway's answer has no SA payload with one proposal; it is malformed");
-    if (p.number == 0 || p.number > offer->count || p.protocol != offer->protocol ||
+    if (p.number == 0 || p.number > offer->all->count || p.protocol != offer->protocol ||
         p.spi_bytes != offer->spi_bytes || (p.spi_bytes && p.spi == 0))
         return report(problem, "the gateway answered with a proposal that was not offered");
     for (unsigned i = 0; i < p.count; i++)
@@ -241,7 +326,7 @@ bool proposal_check_answer(const struct payload_list *list, const struct proposa
 bool proposal_choose(const struct payload_list *list, const struct proposal_offer *ours,
                      struct ike_choice *out)
 {
-    for (unsigned n = 0; n < ours->count; n++) {
+    for (unsigned n = 0; n < ours->all->count; n++) {
         struct ike_proposal wanted = offered(ours, n);
         struct reader r = payload_reader(list, PAYLOAD_SA);
         struct proposal p;

@@ -11,14 +11,12 @@
  * follows the integrity algorithm. ESP: "aes256gcm16, aes128-sha256-x25519, aes256gcm16-esn"; groups mean
  * forward secrecy at each rekeying; without "esn" or "noesn" both are offered. False with a sentence that
  * names the word. */
-bool proposals_parse(struct ini_text text, enum ipsec_protocol protocol,
-                     struct ike_proposal out[IKE_PROPOSALS_MAX], unsigned *count,
+bool proposals_parse(struct ini_text text, enum ipsec_protocol protocol, struct ike_proposals *out,
                      struct report *problem) must_check;
 
 /* What stands in one SA payload of ours. */
 struct proposal_offer {
-    const struct ike_proposal *list;
-    unsigned count;
+    const struct ike_proposals *all;
     uint8_t protocol;
     uint8_t spi_bytes; /* 0 (IKE_SA_INIT), 4 or 8 */
     uint64_t spi;
@@ -44,8 +42,7 @@ void put_choice(struct builder *b, const struct proposal_offer *ours, const stru
  * allowed. */
 bool proposal_check_answer(const struct payload_list *list, const struct proposal_offer *offer,
                            struct ike_choice *out, struct report *problem) must_check;
-/* Chooses among the peer's proposals by our order; spi and count of `ours` do not matter here beyond the
- * list. */
+/* Chooses among the peer's proposals by our order. */
 bool proposal_choose(const struct payload_list *list, const struct proposal_offer *ours,
                      struct ike_choice *out) must_check;
 
@@ -53,9 +50,6 @@ bool proposal_choose(const struct payload_list *list, const struct proposal_offe
 const struct algorithm *proposal_first(const struct ike_proposal *p, enum transform_type type);
 /* Is the group in one of the proposals? The groups as "31, 19", or "none", for sentences. */
 bool proposal_has_group(const struct proposal_offer *offer, const struct algorithm *group);
-struct group_words {
-    char text[64];
-};
-struct group_words proposal_groups(const struct proposal_offer *offer);
+struct report proposal_groups(const struct proposal_offer *offer);
 
 #endif

@@ -2,23 +2,16 @@
 /* Rekeying of the IKE SA from either end, and from both at once (RFC 7296 sections 1.3.2, 2.8.2, 2.18,
  * 2.25.2). */
 #include "crypto/ipsec/connection.h"
-#include "lib/strings.h"
 
-bool rekey_ike_build(struct ike_sa *sa, struct builder *b)
+static bool rekey_ike_build(struct ike_sa *sa, struct builder *b)
 {
-    struct attempt *a = &sa->attempt;
-    struct proposal_offer offer = offer_of(sa->ike, PROTOCOL_IKE, sizeof(uint64_t), make_spi(sa->ike));
-    a->own.spi = offer.spi;
-    if (!half_make(sa->ike, &a->own, proposal_has_group(&offer, a->wanted) ? a->wanted : sa->group))
-        return false;
-    put_offer(b, &offer);
-    put_half(b, &a->own);
-    return true;
+    return put_attempt(sa, PROTOCOL_IKE, make_spi(sa->ike), sa->keys.choice.group, b);
 }
 
 /* The new IKE SA: keys from this exchange, everything else from the old one. */
-static struct ike_sa *make_new(struct ike_sa *old, bool initiator, const struct agreed *agreed)
+static struct ike_sa *make_new(struct ike_sa *old, bool initiator)
 {
+    const struct agreed *agreed = &old->ike->agreed;
     struct ike_sa *sa = sa_create(old->ike, initiator);
     if (!sa)
         return NULL;
@@ -35,9 +28,8 @@ static struct ike_sa *make_new(struct ike_sa *old, bool initiator, const struct 
     sa->probe = nat_watches(sa);
     sa->reauth_at = old->reauth_at; /* rekeying renews no authentication (RFC 4478) */
     sa->reauth_by = old->reauth_by;
-    sa->group = agreed->choice.group;
     sa->low = lower_nonce(&agreed->in);
-    sa_set_lifetimes(sa);
+    limit_life(sa->ike, sa->ike->config->ike_lifetime, &sa->rekey_at, &sa->expire_at);
     if (keys_ike(&sa->keys, &agreed->choice, &agreed->in, &old->keys))
         return sa;
     sa_kill(sa);
@@ -69,33 +61,27 @@ static void settle(struct ike_sa *old, struct ike_sa *made)
 
 static void take_error(struct ike_sa *sa, const struct notify *n)
 {
-    struct proposal_offer offer = offer_of(sa->ike, PROTOCOL_IKE, sizeof(uint64_t), 0);
     struct report why = {""};
     if (sa->rival && sa->rival->state == SA_LIVE) {
         sa_take_over(sa->rival, sa);
         sa->rival = NULL;
-    } else if (!rekey_again(sa, n, &offer, &why)) {
+    } else if (!rekey_again(sa, n, &why)) {
         ike_log(sa->ike, "the gateway does not rekey the IKE SA: %s", why.text);
         sa_renew_before(sa, sa->expire_at);
     }
 }
 
-void rekey_ike_answer(struct ike_sa *sa, const struct payload_list *list)
+static void rekey_ike_answer(struct ike_sa *sa, const struct payload_list *list)
 {
-    struct proposal_offer offer = offer_of(sa->ike, PROTOCOL_IKE, sizeof(uint64_t), sa->attempt.own.spi);
     struct report problem = {""};
     struct ike_sa *made = NULL;
-    struct agreed agreed;
     struct notify n;
     if (notify_error(list, &n)) {
-        request_end(sa);
         take_error(sa, &n);
         return;
     }
-    if (agree_on_answer(sa, list, &offer, &agreed, &problem))
-        made = make_new(sa, true, &agreed);
-    wipe(agreed.shared, sizeof(agreed.shared));
-    request_end(sa);
+    if (agree_on_answer(sa, list, &problem))
+        made = make_new(sa, true);
     report(&problem, "the new IKE SA could not be set up: no memory or no randomness");
     if (made)
         settle(sa, made);
@@ -103,35 +89,28 @@ void rekey_ike_answer(struct ike_sa *sa, const struct payload_list *list)
         sa_fail(sa, FAIL_REFUSED, "%s", problem.text);
 }
 
+const struct exchange exchange_rekey_ike = {"CREATE_CHILD_SA (IKE SA)", CREATE_CHILD_SA, rekey_ike_build,
+                                            rekey_ike_answer};
+
 static bool busy(const struct ike_sa *sa)
 {
     return sa->state != SA_LIVE || sa->close || sa->rival ||
-           (sa->request.kind != EX_NONE && sa->request.kind != EX_REKEY_IKE &&
-            sa->request.kind != EX_LIVENESS);
+           (sa->request.kind && sa->request.kind != &exchange_rekey_ike &&
+            sa->request.kind != &exchange_liveness);
 }
 
 void rekey_ike_request(struct ike_sa *sa, const struct payload_list *list, struct builder *b)
 {
-    struct own_half own = {.spi = make_spi(sa->ike)};
-    struct proposal_offer offer = offer_of(sa->ike, PROTOCOL_IKE, sizeof(uint64_t), own.spi);
+    struct agreed *agreed = &sa->ike->agreed;
     struct ike_sa *made = NULL;
-    struct agreed agreed;
-    if (busy(sa)) {
+    agreed->own.offer = offer_of(sa->ike, PROTOCOL_IKE, make_spi(sa->ike));
+    if (busy(sa) || (agree_on_request(sa->ike, list, b) && !(made = make_new(sa, false)))) {
         put_notify(b, NOTIFY_TEMPORARY_FAILURE, NULL, 0);
-        return;
+    } else if (made) {
+        put_choice(b, &agreed->own.offer, &agreed->choice);
+        put_half(b, &agreed->own);
     }
-    if (agree_on_request(sa->ike, list, &offer, &own, &agreed, b)) {
-        made = make_new(sa, false, &agreed);
-        if (made) {
-            put_choice(b, &offer, &agreed.choice);
-            put_half(b, &own);
-        } else {
-            put_notify(b, NOTIFY_TEMPORARY_FAILURE, NULL, 0);
-        }
-    }
-    wipe(agreed.shared, sizeof(agreed.shared));
-    ke_free(&own.ke);
-    if (made && sa->request.kind == EX_REKEY_IKE)
+    if (made && sa->request.kind == &exchange_rekey_ike)
         sa->rival = made; /* our own answer decides (settle) */
     else if (made)
         sa_take_over(made, sa);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The anti-replay window. */
-#include "crypto/ipsec/replay.h"
+#include "crypto/ipsec/esp.h"
 
 #define WORD_BITS 64
 

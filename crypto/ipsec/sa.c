@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* IKE SAs: made, replaced, freed. */
 #include "crypto/ipsec/connection.h"
-#include "lib/strings.h"
-#include <openssl/crypto.h>
 
 uint64_t make_spi(struct ike *ike)
 {
@@ -10,21 +8,18 @@ uint64_t make_spi(struct ike *ike)
     return ike->call.entropy(ike->owner, &spi, sizeof(spi)) ? spi : 0;
 }
 
-static unsigned count_sas(const struct ike *ike)
+struct ike_sa *sa_create(struct ike *ike, bool initiator)
 {
     unsigned count = 0;
     for (const struct ike_sa *sa = ike->sas; sa; sa = sa->next)
         count += sa->state != SA_DEAD;
-    return count;
-}
-
-struct ike_sa *sa_create(struct ike *ike, bool initiator)
-{
     /* Those that only linger have to go. */
-    for (struct ike_sa *sa = ike->sas; sa && count_sas(ike) >= SAS_MAX; sa = sa->next)
-        if (sa->state == SA_GONE)
+    for (struct ike_sa *sa = ike->sas; sa && count >= SAS_MAX; sa = sa->next)
+        if (sa->state == SA_GONE) {
             sa_kill(sa);
-    struct ike_sa *sa = count_sas(ike) < SAS_MAX ? OPENSSL_zalloc(sizeof(*sa)) : NULL;
+            count--;
+        }
+    struct ike_sa *sa = count < SAS_MAX ? OPENSSL_zalloc(sizeof(*sa)) : NULL;
     if (!sa)
         return NULL;
     sa->next = ike->sas;
@@ -64,7 +59,6 @@ void ike_sweep(struct ike *ike)
         }
         *at = sa->next;
         ke_free(&sa->attempt.own.ke);
-        OPENSSL_clear_free(sa->initial, sizeof(*sa->initial));
         OPENSSL_clear_free(sa, sizeof(*sa));
     }
 }
@@ -90,26 +84,11 @@ void sa_take_over(struct ike_sa *to, struct ike_sa *from)
     from->move = false;
 }
 
-void sa_set_lifetimes(struct ike_sa *sa)
-{
-    const struct ike_configuration *config = sa->ike->config;
-    sa->born = sa->ike->now;
-    limit_life(sa->ike, config->ike_lifetime, &sa->rekey_at, &sa->expire_at);
-    sa->keepalive_at = sa->ike->now + config->keepalive_interval * SECOND_MS;
-}
-
 void sa_renew_before(struct ike_sa *sa, uint64_t end)
 {
     uint64_t now = sa->ike->now;
     if (end != NEVER && end > now)
         sa->reauth_at = MIN(sa->reauth_at, now + (end - now) / 2);
-}
-
-struct sk_keys sa_keys(const struct ike_sa *sa, bool of_initiator)
-{
-    const struct ike_keys *k = &sa->keys;
-    return (struct sk_keys){k->cipher, k->integrity, of_initiator ? k->ei : k->er,
-                            of_initiator ? k->ai : k->ar};
 }
 
 bool sa_encapsulates(const struct ike_sa *sa)

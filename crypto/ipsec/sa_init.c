@@ -1,77 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* IKE_SA_INIT (RFC 7296 section 1.2): in clear, so that nothing in it is believed before AUTH covers it. */
 #include "crypto/ipsec/connection.h"
-#include "lib/strings.h"
-#include <openssl/crypto.h>
 
 #define RESTARTS_MAX        6    /* by COOKIE and INVALID_KE_PAYLOAD together */
 #define REFUSAL_PATIENCE_MS 1500 /* a forged refusal must not end what the true answer would continue */
 
-/* Makes the message and sends it. */
-static bool send_init(struct ike_sa *sa)
+/* After COOKIE everything but the cookie is as before, after INVALID_KE_PAYLOAD everything but the key. */
+static bool init_build(struct ike_sa *sa, struct builder *b)
 {
     static const uint8_t hashes[] = {0, HASH_SHA2_256, 0, HASH_SHA2_384, 0, HASH_SHA2_512};
-    struct initial *in = sa->initial;
+    const struct initial *in = &sa->initial;
+    const struct algorithm *group = sa->attempt.wanted;
     struct own_half *own = &sa->attempt.own;
-    struct outbox *box = &sa->request.box;
-    struct proposal_offer offer = offer_of(sa->ike, PROTOCOL_IKE, 0, 0);
-    struct builder b = {.w = writer_of(in->own + IKE_HEADER_BYTES, sizeof(in->own) - IKE_HEADER_BYTES)};
+    if (group != own->ke.group) {
+        ke_free(&own->ke);
+        if (!ke_start(&own->ke, group))
+            return false;
+    }
     if (in->cookie_size)
-        put_notify(&b, NOTIFY_COOKIE, in->cookie, in->cookie_size);
-    put_offer(&b, &offer);
-    put_ke(&b, own->ke.group->id, own->ke.public_value, own->ke.group->public_bytes);
-    put_payload(&b, PAYLOAD_NONCE, own->nonce, sizeof(own->nonce));
-    put_nat_detection(sa, &b);
-    put_notify(&b, NOTIFY_FRAGMENTATION, NULL, 0);
-    put_notify(&b, NOTIFY_SIGNATURE_HASHES, hashes, sizeof(hashes));
-    if (b.w.failed)
-        return false;
-    in->own_size = IKE_HEADER_BYTES + b.w.at;
-    struct ike_header header = {.spi_i = sa->spi_i,
-                                .next = b.first,
-                                .exchange = IKE_SA_INIT,
-                                .flags = IKE_FLAG_INITIATOR,
-                                .length = (uint32_t)in->own_size};
-    header_write(&header, in->own);
-    memcpy(box->data, in->own, in->own_size);
-    box->count = 1;
-    box->size[0] = (uint16_t)in->own_size;
-    sa->request.kind = EX_INIT;
-    sa->request.sent = 0;
-    request_resend(sa);
+        put_notify(b, NOTIFY_COOKIE, in->cookie, in->cookie_size);
+    put_offer(b, &own->offer);
+    put_ke(b, group->id, own->ke.public_value, group->public_bytes);
+    put_payload(b, PAYLOAD_NONCE, own->nonce.bytes, own->nonce.size);
+    put_nat_detection(sa, b);
+    put_notify(b, NOTIFY_FRAGMENTATION, NULL, 0);
+    put_notify(b, NOTIFY_SIGNATURE_HASHES, hashes, sizeof(hashes));
     return true;
 }
+
+const struct exchange exchange_init = {"IKE_SA_INIT", IKE_SA_INIT, init_build, NULL};
 
 void init_begin(struct ike_sa *sa)
 {
     struct ike *ike = sa->ike;
-    sa->state = SA_INIT;
-    sa->initial = OPENSSL_zalloc(sizeof(*sa->initial));
-    sa->spi_i = sa->attempt.own.spi = make_spi(ike);
-    if (!sa->initial || ike->config->ike_count == 0 ||
-        !half_make(ike, &sa->attempt.own, proposal_first(&ike->config->ike[0], TRANSFORM_KE)) ||
-        !send_init(sa))
-        sa_fail(sa, FAIL_REFUSED, "IKE_SA_INIT could not be made: no randomness, no memory, or no proposal");
+    struct own_half *own = &sa->attempt.own;
+    sa->spi_i = make_spi(ike);
+    own->offer = offer_of(ike, PROTOCOL_IKE, sa->spi_i);
+    own->offer.spi_bytes = 0; /* the header has it */
+    sa->attempt.wanted = proposal_first(&ike->config->ike.item[0], TRANSFORM_KE);
+    if (sa->attempt.wanted && half_make(ike, own, NULL))
+        request_begin(sa, &exchange_init);
+    else
+        sa_fail(sa, FAIL_REFUSED, "IKE_SA_INIT could not be made: no randomness, or no proposal");
 }
 
-/* May the gateway's wish be followed? A new message is sent. */
-static void begin_again(struct ike_sa *sa, const struct algorithm *group)
+/* The gateway's wish is followed, but not for ever. */
+static void begin_again(struct ike_sa *sa)
 {
-    struct key_exchange *ke = &sa->attempt.own.ke;
-    if (sa->attempt.restarts++ >= RESTARTS_MAX)
-        return;
-    bool other = group != ke->group;
-    if (other)
-        ke_free(ke);
-    if ((other && !ke_start(ke, group)) || !send_init(sa))
-        sa_fail(sa, FAIL_REFUSED, "IKE_SA_INIT could not be made again with the gateway's cookie or group");
+    sa->next_id = 0;
+    if (sa->attempt.restarts++ < RESTARTS_MAX)
+        request_begin(sa, &exchange_init);
 }
 
 /* Anybody could have sent it: a refusal is only remembered. */
 static void take_error(struct ike_sa *sa, const struct payload_list *list)
 {
-    struct proposal_offer offer = offer_of(sa->ike, PROTOCOL_IKE, 0, 0);
-    struct initial *in = sa->initial;
+    struct initial *in = &sa->initial;
     struct report *refusal = &in->refusal;
     struct notify n;
     if (notify_find(list, NOTIFY_COOKIE, &n)) {
@@ -80,16 +64,15 @@ static void take_error(struct ike_sa *sa, const struct payload_list *list)
             return;
         memcpy(in->cookie, n.data.data, n.data.size);
         in->cookie_size = n.data.size;
-        begin_again(sa, sa->attempt.own.ke.group);
+        begin_again(sa);
     } else if (notify_find(list, NOTIFY_INVALID_KE, &n)) {
-        const struct algorithm *group = wanted_group(&n, &offer, refusal);
-        if (group && group != sa->attempt.own.ke.group)
-            begin_again(sa, group);
-    } else if (notify_error(list, &n) && n.type == NOTIFY_NO_PROPOSAL_CHOSEN) {
-        report(refusal, "the gateway accepts none of the policy's IKE proposals (NO_PROPOSAL_CHOSEN); make "
-                        "the two agree");
+        const struct algorithm *group = wanted_group(sa, &n, refusal);
+        if (group && group != sa->attempt.wanted) {
+            sa->attempt.wanted = group;
+            begin_again(sa);
+        }
     } else if (notify_error(list, &n)) {
-        report(refusal, "the gateway refuses to begin: %s", error_words(n.type).text);
+        report(refusal, "the gateway begins no IKE SA: %s", error_words(n.type).text);
     }
 }
 
@@ -109,63 +92,48 @@ static uint32_t read_hashes(const struct payload_list *list)
 
 static void take_answer(struct ike_sa *sa, const struct ike_header *header, const struct payload_list *list)
 {
-    struct proposal_offer offer = offer_of(sa->ike, PROTOCOL_IKE, 0, 0);
-    struct nonce *peer_nonce = &sa->initial->peer_nonce;
-    struct agreed agreed;
+    struct agreed *agreed = &sa->ike->agreed;
     struct notify n;
-    bool good = agree_on_answer(sa, list, &offer, &agreed, &sa->initial->refusal);
-    if (good) {
-        agreed.in.spi_r = sa->spi_r = header->spi_r;
-        good = keys_ike(&sa->keys, &agreed.choice, &agreed.in, NULL) ||
-               report(&sa->initial->refusal, "the keys of the IKE SA could not be derived");
-    }
-    wipe(agreed.shared, sizeof(agreed.shared));
-    if (!good)
+    if (!agree_on_answer(sa, list, &sa->initial.refusal))
         return;
-    sa->group = agreed.choice.group;
+    agreed->in.spi_r = sa->spi_r = header->spi_r;
+    if (!keys_ike(&sa->keys, &agreed->choice, &agreed->in, NULL)) {
+        report(&sa->initial.refusal, "the keys of the IKE SA could not be derived");
+        return;
+    }
     sa->fragmentation = notify_find(list, NOTIFY_FRAGMENTATION, &n);
     sa->peer_hashes = read_hashes(list);
-    peer_nonce->size = agreed.in.nonce_r.size;
-    memcpy(peer_nonce->bytes, agreed.in.nonce_r.data, peer_nonce->size);
+    sa->initial.peer_nonce = agreed->in.nonce_r;
     nat_judge(sa, list);
     if (sa->nat_known)
         sa->local.port = sa->remote.port = IKE_NAT_PORT;
     request_end(sa);
     sa->state = SA_AUTH;
-    sa->next_id = 1;
-    request_begin(sa, EX_AUTH);
-}
-
-static void take_message(struct ike_sa *sa, const struct ike_header *header, size_t size)
-{
-    struct ike *ike = sa->ike;
-    struct payload_list list;
-    if (MAJOR_VERSION(header->version) != MAJOR_VERSION(IKE_VERSION)) {
-        report(&sa->initial->refusal, "the gateway speaks IKE version %u; it must speak version 2",
-               MAJOR_VERSION(header->version));
-        return;
-    }
-    if (header->exchange != IKE_SA_INIT || header->message_id != 0 ||
-        (header->flags & (IKE_FLAG_RESPONSE | IKE_FLAG_INITIATOR)) != IKE_FLAG_RESPONSE ||
-        size > sizeof(sa->initial->peer) ||
-        !payloads_read(header->next, ike->incoming + IKE_HEADER_BYTES, size - IKE_HEADER_BYTES, &list) ||
-        list.unknown_critical)
-        return;
-    if (!payload_find(&list, PAYLOAD_SA)) {
-        take_error(sa, &list);
-    } else if (header->spi_r != 0) {
-        memcpy(sa->initial->peer, ike->incoming, size);
-        sa->initial->peer_size = size;
-        take_answer(sa, header, &list);
-    }
+    request_begin(sa, &exchange_auth);
 }
 
 void init_receive(struct ike_sa *sa, const struct ike_header *header, size_t size)
 {
-    bool refused_before = sa->initial->refusal.text[0];
-    take_message(sa, header, size);
-    if (sa->state != SA_INIT || refused_before || !sa->initial->refusal.text[0])
-        return;
-    sa->request.sent = UINT16_MAX; /* the last patience */
-    sa->request.due = sa->ike->now + REFUSAL_PATIENCE_MS;
+    struct initial *in = &sa->initial;
+    const uint8_t *message = sa->ike->incoming;
+    bool refused_before = in->refusal.text[0];
+    struct payload_list list;
+    if (MAJOR_VERSION(header->version) != MAJOR_VERSION(IKE_VERSION)) {
+        report(&in->refusal, "the gateway speaks IKE version %u; it must speak version 2",
+               MAJOR_VERSION(header->version));
+    } else if (sa_expects(sa, header) && size <= sizeof(in->peer) &&
+               payloads_read(header->next, message + IKE_HEADER_BYTES, size - IKE_HEADER_BYTES, &list) &&
+               !list.unknown_critical) {
+        if (!payload_find(&list, PAYLOAD_SA)) {
+            take_error(sa, &list);
+        } else if (header->spi_r != 0) {
+            memcpy(in->peer, message, size);
+            in->peer_size = size;
+            take_answer(sa, header, &list);
+        }
+    }
+    if (sa->state == SA_INIT && !refused_before && in->refusal.text[0]) {
+        sa->request.sent = UINT16_MAX; /* the last patience */
+        sa->request.due = sa->ike->now + REFUSAL_PATIENCE_MS;
+    }
 }

@@ -40,4 +40,10 @@ struct algorithm {
 const struct algorithm *algorithm_find(enum transform_type type, uint16_t id, uint16_t key_bits);
 const struct algorithm *algorithm_named(const char *name, size_t length);
 
+/* Of one direction of a CHILD SA or an IKE SA. */
+struct child_keys {
+    uint8_t cipher[CIPHER_KEY_MAX]; /* key, then salt (RFC 4106 section 8.1, RFC 7634 section 2) */
+    uint8_t integrity[INTEGRITY_KEY_MAX];
+};
+
 #endif

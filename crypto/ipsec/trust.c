@@ -1,148 +1,110 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the gateway is judged by: a pre-shared key, or authorities and their CRLs. */
-#include "crypto/ipsec/certificate.h"
-#include "crypto/ipsec/pem.h"
-#include "crypto/ipsec/signature.h"
+/* Is the gateway who it should be? */
+#include "crypto/ipsec/credential_parts.h"
+#include "lib/format.h"
 #include "lib/strings.h"
-#include <openssl/x509v3.h>
 
-#define KEY_HASH_BYTES 20 /* SHA-1, RFC 7296 section 3.7 */
+#define USAGE_TEXT_MAX 32
 
-struct trust {
-    struct credential *preshared; /* what the gateway would sign with too; NULL: by certificate */
-    X509_STORE *store;
-    bool crl_required;
-    unsigned authorities, crls; /* read so far */
-};
-
-/* ---- What is trusted ---- */
-
-struct trust *trust_psk(const uint8_t *psk, size_t size, struct report *problem)
+X509 *certificate_read(struct bytes_view der)
 {
-    struct trust *trust = OPENSSL_zalloc(sizeof(*trust));
-    if (trust && (trust->preshared = credential_psk(psk, size, problem)))
-        return trust;
-    trust_free(trust);
-    (void)report(problem, "there is no memory for the pre-shared key");
-    return NULL;
-}
-
-static bool add_authority(struct trust *trust, X509 *x, struct report *problem)
-{
-    char name[IDENTITY_TEXT_MAX];
-    if (!x)
-        return report(problem, "the authority's certificate %u cannot be read, or has more than %d bytes",
-                      trust->authorities, CERTIFICATE_MAX);
-    name_format(X509_get_subject_name(x), name);
-    if (X509_check_ca(x) != 1)
-        return report(problem,
-                      "the certificate of %s is no authority's: its basicConstraints must say CA:TRUE", name);
-    return X509_STORE_add_cert(trust->store, x) ||
-           report(problem, "the certificate of %s cannot be used as an authority's", name);
-}
-
-static bool take_authority(void *context, struct bytes_view der, struct report *problem)
-{
-    struct trust *trust = context;
-    trust->authorities++;
-    X509 *x = certificate_read(der);
-    const bool good = add_authority(trust, x, problem);
-    X509_free(x);
-    return good;
-}
-
-/* libcrypto's security level looks at certificates alone. */
-static bool signed_with_sha2(const X509_CRL *crl)
-{
-    const X509_ALGOR *algorithm = NULL;
-    uint8_t *der = NULL;
-    struct signature_scheme scheme;
-    struct report unused = {""};
-    X509_CRL_get0_signature(crl, NULL, &algorithm);
-    const int size = i2d_X509_ALGOR(algorithm, &der);
-    const bool good =
-        size > 0 && signature_algorithm_read((struct bytes_view){der, (size_t)size}, &scheme, &unused);
-    OPENSSL_free(der);
-    return good;
-}
-
-static bool add_crl(struct trust *trust, X509_CRL *crl, struct report *problem)
-{
-    char name[IDENTITY_TEXT_MAX];
-    name_format(X509_CRL_get_issuer(crl), name);
-    if (!X509_CRL_get0_nextUpdate(crl))
-        return report(problem, "the CRL of %s does not say until when it holds (nextUpdate)", name);
-    if (!signed_with_sha2(crl))
-        return report(problem, "the CRL of %s is not signed by RSA or ECDSA with SHA-2", name);
-    return X509_STORE_add_crl(trust->store, crl) || report(problem, "the CRL of %s cannot be used", name);
-}
-
-static bool take_crl(void *context, struct bytes_view der, struct report *problem)
-{
-    struct trust *trust = context;
     const uint8_t *at = der.data;
-    X509_CRL *crl = d2i_X509_CRL(NULL, &at, (long)der.size);
-    trust->crls++;
-    const bool good = crl && at == der.data + der.size
-                          ? add_crl(trust, crl, problem)
-                          : report(problem, "CRL %u cannot be read: it must be PEM or DER", trust->crls);
-    X509_CRL_free(crl);
-    return good;
-}
-
-struct trust *trust_certificates(struct bytes_view authorities, struct bytes_view crls, bool crl_required,
-                                 struct report *problem)
-{
-    struct trust *trust = OPENSSL_zalloc(sizeof(*trust));
-    if (trust && (trust->store = X509_STORE_new()) &&
-        pem_each(authorities, "CERTIFICATE", take_authority, trust, problem) &&
-        (crls.size == 0 || pem_each(crls, "X509 CRL", take_crl, trust, problem))) {
-        trust->crl_required = crl_required;
-        return trust;
+    X509 *x = der.size > 0 && der.size <= CERTIFICATE_MAX ? d2i_X509(NULL, &at, (long)der.size) : NULL;
+    if (x && at != der.data + der.size) {
+        X509_free(x);
+        return NULL;
     }
-    trust_free(trust);
-    (void)report(problem, "there is no memory for the authorities");
-    return NULL;
+    return x;
 }
 
-void trust_free(struct trust *trust)
-{
-    if (!trust)
-        return;
-    credential_free(trust->preshared);
-    X509_STORE_free(trust->store);
-    OPENSSL_free(trust);
-}
+/* ---- What its certificate is for, and which names it holds (RFC 4945) ---- */
 
-static bool hash_key(const X509 *x, uint8_t out[KEY_HASH_BYTES])
+static bool extended_usage_fits(X509 *leaf)
 {
-    uint8_t *der = NULL;
-    const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
-    const bool good = size > 0 && EVP_Q_digest(NULL, "SHA1", NULL, der, (size_t)size, out, NULL) == 1;
-    OPENSSL_free(der);
-    return good;
-}
-
-size_t trust_request(const struct trust *trust, uint8_t *out, size_t capacity)
-{
-    const STACK_OF(X509_OBJECT) *known = trust->store ? X509_STORE_get0_objects(trust->store) : NULL;
-    size_t size = 0;
-    for (int i = 0; i < sk_X509_OBJECT_num(known) && capacity - size >= KEY_HASH_BYTES; i++) {
-        const X509 *x = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(known, i));
-        if (x && hash_key(x, out + size))
-            size += KEY_HASH_BYTES;
+    static const char *const fitting[] = {
+        "2.5.29.37.0",        /* any */
+        "1.3.6.1.5.5.7.3.1",  /* serverAuth */
+        "1.3.6.1.5.5.7.3.5",  /* ipsecEndSystem */
+        "1.3.6.1.5.5.7.3.6",  /* ipsecTunnel */
+        "1.3.6.1.5.5.7.3.17", /* ipsecIKE */
+        "1.3.6.1.5.5.8.2.2",  /* iKEIntermediate */
+    };
+    int critical;
+    EXTENDED_KEY_USAGE *usages = X509_get_ext_d2i(leaf, NID_ext_key_usage, &critical, NULL);
+    bool fits = !usages && critical == -1; /* -1: there is no such extension, and that is for all */
+    for (int i = 0; i < sk_ASN1_OBJECT_num(usages); i++) {
+        char usage[USAGE_TEXT_MAX] = "";
+        OBJ_obj2txt(usage, sizeof(usage), sk_ASN1_OBJECT_value(usages, i), 1);
+        for (size_t k = 0; k < ARRAY_COUNT(fitting); k++)
+            fits = fits || strcmp(usage, fitting[k]) == 0;
     }
-    return size;
+    EXTENDED_KEY_USAGE_free(usages);
+    return fits;
+}
+
+/* May the key sign for a gateway (RFC 4945 section 5.1.3)? */
+static bool is_usable(X509 *leaf, struct report *problem)
+{
+    if (!(X509_get_key_usage(leaf) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)))
+        return report(problem, "the gateway's certificate is not for signing: its key usage has neither "
+                               "digitalSignature nor nonRepudiation");
+    if (X509_check_ca(leaf) == 1)
+        return report(problem, "the gateway's certificate is an authority's own, not a gateway's");
+    return extended_usage_fits(leaf) ||
+           report(problem,
+                  "the gateway's certificate is not for a gateway: its extended key usage has neither "
+                  "serverAuth nor an IKE usage");
+}
+
+/* A subjectAltName as an identity; false for the kinds that IKE has none for. */
+static bool identity_of(const GENERAL_NAME *name, struct identity *out)
+{
+    int type;
+    const ASN1_STRING *s = GENERAL_NAME_get0_value(name, &type);
+    if (type != GEN_DNS && type != GEN_EMAIL && type != GEN_IPADD)
+        return false; /* and no string, perhaps */
+    const size_t size = (size_t)ASN1_STRING_length(s);
+    const enum identity_kind kind = type == GEN_DNS       ? ID_FQDN
+                                    : type == GEN_EMAIL   ? ID_EMAIL
+                                    : size == ip_bytes(6) ? ID_IPV6
+                                                          : ID_IPV4;
+    return identity_set(out, kind, ASN1_STRING_get0_data(s), size);
+}
+
+/* Does it hold this identity: a subjectAltName, the subject, the subject's key identifier? The names that it
+ * does hold are for a sentence. */
+static bool holds(X509 *leaf, const struct identity *id, char names[IDENTITY_TEXT_MAX])
+{
+    const ASN1_OCTET_STRING *key = X509_get0_subject_key_id(leaf);
+    GENERAL_NAMES *held = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    struct identity one;
+    const uint8_t *subject;
+    size_t size, at = 0;
+    bool found = X509_NAME_get0_der(X509_get_subject_name(leaf), &subject, &size) &&
+                 identity_set(&one, ID_DER_DN, subject, size) && identity_equal(&one, id);
+    if (key && identity_set(&one, ID_KEY, ASN1_STRING_get0_data(key), (size_t)ASN1_STRING_length(key)))
+        found = found || identity_equal(&one, id);
+    for (int i = 0; i < sk_GENERAL_NAME_num(held); i++) {
+        char text[IDENTITY_TEXT_MAX];
+        if (!identity_of(sk_GENERAL_NAME_value(held, i), &one))
+            continue;
+        found = found || identity_equal(&one, id);
+        identity_format(&one, text);
+        at += format(names + at, IDENTITY_TEXT_MAX - at, "%s%s", at ? ", " : "", text);
+    }
+    GENERAL_NAMES_free(held);
+    if (at == 0)
+        name_format(X509_get_subject_name(leaf), names);
+    return found;
 }
 
 /* ---- The judgement ---- */
 
-static bool verify_preshared(const struct trust *trust, const struct auth_octets *what,
+static bool verify_preshared(const struct credential *own, const struct auth_octets *what,
                              const struct peer_claim *claim, struct report *problem)
 {
     char has[IDENTITY_TEXT_MAX], expected[IDENTITY_TEXT_MAX];
-    uint8_t wanted[SIGNATURE_MAX], method;
-    size_t size;
+    struct auth_data wanted;
     if (claim->method != AUTH_PRESHARED)
         return report(problem,
                       "the gateway proves itself by a certificate; the policy expects the pre-shared key");
@@ -151,10 +113,11 @@ static bool verify_preshared(const struct trust *trust, const struct auth_octets
         identity_format(claim->expected, expected);
         return report(problem, "the gateway calls itself %s, not %s", has, expected);
     }
-    if (!credential_sign(trust->preshared, what, 0, &method, wanted, &size, problem))
+    if (!preshared_make(own, what, &wanted, problem))
         return false;
-    const bool equal = claim->auth.size == size && equal_constant_time(wanted, claim->auth.data, size);
-    wipe(wanted, sizeof(wanted));
+    const bool equal =
+        claim->auth.size == wanted.size && equal_constant_time(wanted.bytes, claim->auth.data, wanted.size);
+    wipe(&wanted, sizeof(wanted));
     return equal || report(problem, "the gateway's proof does not fit the pre-shared key: is it the same on "
                                     "both sides?");
 }
@@ -164,11 +127,11 @@ static bool verify_preshared(const struct trust *trust, const struct auth_octets
 static bool verify_name(X509 *leaf, const struct peer_claim *claim, struct report *problem)
 {
     char has[IDENTITY_TEXT_MAX], expected[IDENTITY_TEXT_MAX];
-    if (!certificate_holds(leaf, claim->expected, has)) {
+    if (!holds(leaf, claim->expected, has)) {
         identity_format(claim->expected, expected);
         return report(problem, "the gateway's certificate is for %s, not %s", has, expected);
     }
-    if (identity_equal(claim->id, claim->expected) || certificate_holds(leaf, claim->id, has))
+    if (identity_equal(claim->id, claim->expected) || holds(leaf, claim->id, has))
         return true;
     identity_format(claim->id, has);
     return report(problem, "the gateway calls itself %s, which its certificate does not hold", has);
@@ -181,8 +144,7 @@ static bool read_sent(const struct peer_claim *claim, STACK_OF(X509) * sent, str
         if (!x && i == 0)
             return report(problem, "the gateway's certificate cannot be read, or has more than %d bytes",
                           CERTIFICATE_MAX);
-        if (x &&
-            !sk_X509_push(sent, x)) { /* one that cannot be read is of no use to the chain, and no harm */
+        if (x && !sk_X509_push(sent, x)) { /* another that cannot be read is of no use, and no harm */
             X509_free(x);
             return report(problem, "there is no memory for the gateway's certificates");
         }
@@ -190,7 +152,7 @@ static bool read_sent(const struct peer_claim *claim, STACK_OF(X509) * sent, str
     return true;
 }
 
-static bool judge(const struct trust *trust, STACK_OF(X509) * sent, const struct auth_octets *what,
+static bool judge(const struct credential *own, STACK_OF(X509) * sent, const struct auth_octets *what,
                   const struct peer_claim *claim, struct report *problem)
 {
     if (!read_sent(claim, sent, problem))
@@ -199,13 +161,12 @@ static bool judge(const struct trust *trust, STACK_OF(X509) * sent, const struct
     EVP_PKEY *key = X509_get0_pubkey(leaf);
     if (!key)
         return report(problem, "the gateway's certificate has a key of an unknown kind");
-    return certificate_chain_holds(trust->store, sent, trust->crl_required, claim->now, problem) &&
-           certificate_usable(leaf, problem) && verify_name(leaf, claim, problem) &&
-           signature_verify(key, claim->method, claim->auth, (struct bytes_view){what->octets, what->size},
-                            problem);
+    return certificate_chain_holds(own->store, sent, own->crl_required, claim->now, problem) &&
+           is_usable(leaf, problem) && verify_name(leaf, claim, problem) &&
+           signature_verify(key, claim->method, claim->auth, what->octets, problem);
 }
 
-static bool verify_certificates(const struct trust *trust, const struct auth_octets *what,
+static bool verify_certificates(const struct credential *own, const struct auth_octets *what,
                                 const struct peer_claim *claim, struct report *problem)
 {
     if (claim->method == AUTH_PRESHARED)
@@ -215,16 +176,15 @@ static bool verify_certificates(const struct trust *trust, const struct auth_oct
         return report(problem, "the gateway sent %u certificates: it must send its own and at most %d others",
                       claim->certificate_count, CERTIFICATES_MAX - 1);
     STACK_OF(X509) *sent = sk_X509_new_null();
-    const bool good = judge(trust, sent, what, claim, problem);
+    const bool good = judge(own, sent, what, claim, problem);
     sk_X509_pop_free(sent, X509_free);
     return good;
 }
 
-bool trust_verify(struct trust *trust, const struct auth_octets *what, const struct peer_claim *claim,
-                  struct report *problem)
+bool credential_verify(const struct credential *credential, const struct auth_octets *what,
+                       const struct peer_claim *claim, struct report *problem)
 {
     if (!claim->id || !claim->expected)
         return report(problem, "the gateway did not say who it is");
-    return trust->store ? verify_certificates(trust, what, claim, problem)
-                        : verify_preshared(trust, what, claim, problem);
+    return (credential->store ? verify_certificates : verify_preshared)(credential, what, claim, problem);
 }

@@ -3,16 +3,14 @@
 #include "crypto/ipsec/tunnel_parts.h"
 #include <openssl/crypto.h>
 
-struct tunnel *tunnel_create(const struct tunnel_settings *settings, const struct tunnel_callbacks *callbacks,
+struct tunnel *tunnel_create(size_t wire_mtu, bool copy_dscp, const struct tunnel_callbacks *callbacks,
                              void *owner)
 {
-    if (settings->wire_mtu < IPV4_MTU_MIN || settings->wire_mtu > TUNNEL_PACKET_MAX ||
-        settings->guest_mtu < IPV6_MTU_MIN || settings->guest_mtu > TUNNEL_PACKET_MAX)
-        return NULL;
     struct tunnel *t = OPENSSL_zalloc(sizeof(*t));
     if (!t)
         return NULL;
-    t->settings = *settings;
+    t->wire_mtu = wire_mtu;
+    t->copy_dscp = copy_dscp;
     t->callbacks = callbacks;
     t->owner = owner;
     return t;
@@ -41,7 +39,7 @@ struct esp_sa *tunnel_find(const struct tunnel *tunnel, uint32_t spi_in)
     return NULL;
 }
 
-struct esp_sa *tunnel_choose(const struct tunnel *t, const struct packet_flow *flow)
+struct esp_sa *tunnel_sending(const struct tunnel *t, const struct packet_flow *flow)
 {
     struct esp_sa *best = NULL;
     for (unsigned i = 0; i < TUNNEL_SAS_MAX; i++) {
@@ -53,26 +51,21 @@ struct esp_sa *tunnel_choose(const struct tunnel *t, const struct packet_flow *f
     return best;
 }
 
-static bool endpoints_agree(const struct ip_endpoint *local, const struct ip_endpoint *remote)
+const struct esp_sa *tunnel_add(struct tunnel *tunnel, const struct child_parameters *child,
+                                uint32_t replaces)
 {
-    return local->ip.version == remote->ip.version && ip_bytes(local->ip.version) > 0;
-}
-
-bool tunnel_add(struct tunnel *tunnel, const struct child_parameters *child, uint32_t replaces)
-{
-    const struct esp_sa *before = tunnel_choose(tunnel, NULL);
+    const struct esp_sa *before = tunnel_sending(tunnel, NULL);
     unsigned i = 0;
     while (i < TUNNEL_SAS_MAX && tunnel->sas[i])
         i++;
-    if (i == TUNNEL_SAS_MAX || tunnel_find(tunnel, child->spi_in) ||
-        !endpoints_agree(&child->outer_local, &child->outer_remote) || !(tunnel->sas[i] = esp_create(child)))
-        return false;
+    if (i == TUNNEL_SAS_MAX || tunnel_find(tunnel, child->spi_in) || !(tunnel->sas[i] = esp_create(child)))
+        return NULL;
     if (!before || !ip_equal(&before->parameters.outer_remote.ip, &child->outer_remote.ip))
-        tunnel->path = (struct path_mtu){0}; /* to another gateway */
+        tunnel->path_until = 0; /* to another gateway */
     tunnel->sa_count++;
     tunnel->sas[i]->rank = replaces == 0 ? ++tunnel->last_rank : 0;
     tunnel->next_id ^= child->spi_out; /* a start that is not the same in each run */
-    return true;
+    return tunnel->sas[i];
 }
 
 void tunnel_use(struct tunnel *tunnel, uint32_t spi_in)
@@ -96,25 +89,12 @@ void tunnel_move(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoin
                  const struct ip_endpoint *remote, bool udp_encapsulated)
 {
     struct esp_sa *sa = tunnel_find(tunnel, spi_in);
-    if (!sa || !endpoints_agree(local, remote))
+    if (!sa)
         return;
     sa->parameters.outer_local = *local;
     sa->parameters.outer_remote = *remote;
     sa->parameters.udp_encapsulated = udp_encapsulated;
-    tunnel->path = (struct path_mtu){0}; /* it is another path */
-}
-
-bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out)
-{
-    const struct esp_sa *sa = tunnel_find(tunnel, spi_in);
-    if (sa)
-        *out = sa->counters;
-    return sa != NULL;
-}
-
-const struct esp_sa *tunnel_sending(const struct tunnel *tunnel)
-{
-    return tunnel_choose(tunnel, NULL);
+    tunnel->path_until = 0; /* it is another path */
 }
 
 void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out)
@@ -122,17 +102,11 @@ void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out)
     *out = tunnel->counters;
 }
 
-bool tunnel_is_up(const struct tunnel *tunnel)
-{
-    return tunnel_sending(tunnel) != NULL;
-}
-
 /* ---- Sizes ---- */
 
 size_t tunnel_path(const struct tunnel *t, uint64_t now)
 {
-    size_t link = t->settings.wire_mtu;
-    return t->path.mtu > 0 && now < t->path.until ? MIN(t->path.mtu, link) : link;
+    return now < t->path_until ? MIN(t->path_mtu, t->wire_mtu) : t->wire_mtu;
 }
 
 void tunnel_path_lower(struct tunnel *t, size_t least, size_t quoted, size_t told, uint64_t now)
@@ -143,8 +117,10 @@ void tunnel_path_lower(struct tunnel *t, size_t least, size_t quoted, size_t tol
     for (size_t i = 0; told == 0 && i < ARRAY_COUNT(plateaus); i++)
         if (plateaus[i] < quoted)
             told = plateaus[i];
-    if (MAX(told, least) < tunnel_path(t, now)) /* else an older one that says less */
-        t->path = (struct path_mtu){MAX(told, least), now + PATH_MTU_LIFETIME_MS};
+    if (MAX(told, least) >= tunnel_path(t, now))
+        return; /* an older one said less */
+    t->path_mtu = MAX(told, least);
+    t->path_until = now + PATH_MTU_LIFETIME_MS;
 }
 
 size_t tunnel_outer_size(const struct esp_sa *sa)
@@ -156,17 +132,11 @@ size_t tunnel_outer_size(const struct esp_sa *sa)
 size_t tunnel_fits(const struct tunnel *t, const struct esp_sa *sa, uint64_t now)
 {
     size_t fits = esp_inner_fits(sa, tunnel_path(t, now) - tunnel_outer_size(sa));
-    return MIN(fits, (size_t)t->settings.guest_mtu);
+    return MIN(fits, (size_t)TUNNEL_GUEST_MTU);
 }
 
-size_t tunnel_room(const struct tunnel *t, const struct esp_sa *sa, uint8_t version, uint64_t now)
+size_t tunnel_inner_mtu(const struct tunnel *t, const struct esp_sa *sa, uint8_t version, uint64_t now)
 {
     size_t fits = tunnel_fits(t, sa, now);
     return version == 6 ? MAX(fits, (size_t)IPV6_MTU_MIN) : fits;
-}
-
-size_t tunnel_inner_mtu(const struct tunnel *tunnel, uint8_t version, uint64_t now)
-{
-    const struct esp_sa *sa = tunnel_choose(tunnel, NULL);
-    return sa ? tunnel_room(tunnel, sa, version, now) : 0;
 }

@@ -11,6 +11,8 @@
  * link's header; so must those in front of the packets that it is given. */
 #define TUNNEL_HEADROOM 14
 
+#define TUNNEL_GUEST_MTU 1500 /* what the guest's link takes */
+
 struct tunnel;
 
 /* What the tunnel calls while a packet goes through it. None may call back into it. The packet is theirs
@@ -25,12 +27,6 @@ struct tunnel_callbacks {
     void (*suspect)(void *owner);
 };
 
-struct tunnel_settings {
-    uint16_t wire_mtu;  /* of the link: bytes of an outer IP packet */
-    uint16_t guest_mtu; /* what the guest's link takes: 1500 */
-    bool copy_dscp;     /* the guest's DSCP onto the outer header (RFC 4301 section 5.1.2.1); else 0 */
-};
-
 /* What the tunnel did, beyond what each SA counts. */
 struct tunnel_counters {
     uint64_t guest_malformed;            /* dropped: no proper IP packet                                */
@@ -41,8 +37,10 @@ struct tunnel_counters {
     uint64_t unknown_spi, inbound_dropped; /* inbound_dropped: malformed, ECN, too big for the guest's link */
 };
 
-/* NULL when there is no memory. The settings are copied; the callbacks must live as long as the tunnel. */
-struct tunnel *tunnel_create(const struct tunnel_settings *settings, const struct tunnel_callbacks *callbacks,
+/* NULL when there is no memory. The callbacks must live as long as the tunnel. wire_mtu: of the link, bytes
+ * of an outer IP packet, 576 at least; copy_dscp: the guest's DSCP goes onto the outer header (RFC 4301
+ * section 5.1.2.1), else 0. */
+struct tunnel *tunnel_create(size_t wire_mtu, bool copy_dscp, const struct tunnel_callbacks *callbacks,
                              void *owner) must_check;
 void tunnel_destroy(struct tunnel *tunnel); /* wipes its SAs */
 
@@ -52,23 +50,22 @@ void tunnel_set_gateway(struct tunnel *tunnel, const struct ip_address *ipv4, co
 /* ike_callbacks' child functions. A first SA (replaces 0) sends at once; one that replaces another sends
  * after tunnel_use. Of several that match a packet, the one that was last told to send does. */
 #define TUNNEL_SAS_MAX 16 /* no fewer than IKE keeps */
-bool tunnel_add(struct tunnel *tunnel, const struct child_parameters *child, uint32_t replaces) must_check;
+const struct esp_sa *tunnel_add(struct tunnel *tunnel, const struct child_parameters *child,
+                                uint32_t replaces) must_check;
 void tunnel_use(struct tunnel *tunnel, uint32_t spi_in);
 void tunnel_remove(struct tunnel *tunnel, uint32_t spi_in);
 void tunnel_move(struct tunnel *tunnel, uint32_t spi_in, const struct ip_endpoint *local,
                  const struct ip_endpoint *remote, bool udp_encapsulated);
-bool tunnel_sa_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out);
 
-/* Is there an SA that can send? */
-bool tunnel_is_up(const struct tunnel *tunnel);
-/* The SA that was last told to send; NULL: none can. Valid until the tunnel changes. */
-const struct esp_sa *tunnel_sending(const struct tunnel *tunnel);
+/* Of the SAs that can send, and whose selectors the flow matches (NULL: any), the one last told to; NULL:
+ * there is none. Valid until the tunnel changes. */
+struct esp_sa *tunnel_sending(const struct tunnel *tunnel, const struct packet_flow *flow);
 /* For the state report. */
 void tunnel_counters(const struct tunnel *tunnel, struct tunnel_counters *out);
 
 /* The largest inner packet that goes to the gateway in one piece: for the DHCP and RA MTU. For IPv6 never
- * below 1280 (outer fragments carry the rest, RFC 2473 section 7.1). version 4 or 6. 0 without an SA. */
-size_t tunnel_inner_mtu(const struct tunnel *tunnel, uint8_t version, uint64_t now);
+ * below 1280 (outer fragments carry the rest, RFC 2473 section 7.1). version 4 or 6. */
+size_t tunnel_inner_mtu(const struct tunnel *tunnel, const struct esp_sa *sa, uint8_t version, uint64_t now);
 
 /* An IP packet of the guest (the frame behind its Ethernet header, link padding allowed). It is sealed and
  * sent, or refused with an ICMP error, or dropped. The packet is changed in place (TCP MSS). Link-local and

@@ -8,35 +8,22 @@
 #define UDP_LENGTH_AT 4
 #define ESP_UDP_PORT  4500
 
-static uint32_t get_spi(const uint8_t *at)
-{
-    return (uint32_t)ip_get16(at) << 16 | ip_get16(at + 2);
-}
-
 /* ---- Out of ESP ---- */
 
-static void give_fragment(void *context, uint8_t *fragment, size_t size)
+static void give_to_guest(void *context, uint8_t *packet, size_t size)
 {
     struct tunnel *t = context;
-    t->callbacks->to_guest(t->owner, fragment, size);
-}
-
-static void give_to_guest(struct tunnel *t, const struct ip_packet *p)
-{
-    struct ip_cut cut = {.packet = p, .mtu = t->settings.guest_mtu, .scratch = t->piece.bytes};
-    if (p->size <= t->settings.guest_mtu)
-        t->callbacks->to_guest(t->owner, p->data, p->size);
-    else if (p->version != 4 || !ip_fragment(&cut, give_fragment, t))
-        t->counters.inbound_dropped++;
+    t->callbacks->to_guest(t->owner, packet, size);
 }
 
 /* An ESP packet, from the SPI on, that came in an outer packet of this traffic class. */
 static void open_esp(struct tunnel *t, uint8_t *esp, size_t size, uint8_t traffic_class, uint64_t now)
 {
-    struct esp_sa *sa = size >= SPI_BYTES ? tunnel_find(t, get_spi(esp)) : NULL;
+    struct esp_sa *sa = size >= SPI_BYTES ? tunnel_find(t, ip_get32(esp)) : NULL;
     uint8_t *inner;
     size_t inner_size;
     struct ip_packet p;
+    const struct ip_cut cut = {.packet = &p, .mtu = TUNNEL_GUEST_MTU, .scratch = t->piece.bytes};
     if (!sa) {
         t->counters.unknown_spi++;
         t->callbacks->suspect(t->owner);
@@ -52,7 +39,7 @@ static void open_esp(struct tunnel *t, uint8_t *esp, size_t size, uint8_t traffi
         t->counters.inbound_dropped++;
     } else {
         ip_clamp_mss(&p, tunnel_fits(t, sa, now));
-        give_to_guest(t, &p);
+        t->counters.inbound_dropped += !ip_fragment(&cut, give_to_guest, t);
     }
 }
 
@@ -75,7 +62,7 @@ static bool take_udp(struct tunnel *t, const struct ip_packet *outer, uint64_t n
     size_t size = length - UDP_HEADER_BYTES;
     if (size == 1 && esp[0] == NAT_KEEPALIVE)
         return true;
-    if (size < SPI_BYTES || get_spi(esp) == IKE_MARKER)
+    if (size < SPI_BYTES || ip_get32(esp) == IKE_MARKER)
         return false;
     open_esp(t, esp, size, outer->traffic_class, now);
     return true;
@@ -86,16 +73,18 @@ static bool take_udp(struct tunnel *t, const struct ip_packet *outer, uint64_t n
  * could not. */
 static size_t quoted_by(const struct icmp_report *report, const struct child_parameters *child)
 {
-    size_t least = report->source.version == 4 ? IPV4_MTU_MIN : IPV6_MTU_MIN;
-    if (!ip_equal(&report->source, &child->outer_local.ip) ||
-        !ip_equal(&report->destination, &child->outer_remote.ip))
+    const struct packet_flow *flow = &report->quoted.flow;
+    size_t least = flow->source.version == 4 ? IPV4_MTU_MIN : IPV6_MTU_MIN;
+    if (!ip_equal(&flow->source, &child->outer_local.ip) ||
+        !ip_equal(&flow->destination, &child->outer_remote.ip) ||
+        flow->protocol != (child->udp_encapsulated ? PROTOCOL_UDP : PROTOCOL_ESP))
         return 0;
     if (!child->udp_encapsulated)
-        return report->protocol == PROTOCOL_ESP && get_spi(report->upper) == child->spi_out ? least : 0;
-    if (report->protocol != PROTOCOL_UDP || ip_get16(report->upper) != child->outer_local.port ||
+        return ip_get32(report->upper) == child->spi_out ? least : 0;
+    if (ip_get16(report->upper) != child->outer_local.port ||
         ip_get16(report->upper + 2) != child->outer_remote.port)
         return 0;
-    uint32_t spi = get_spi(report->upper + UDP_HEADER_BYTES);
+    uint32_t spi = ip_get32(report->upper + UDP_HEADER_BYTES);
     return spi == child->spi_out ? least : spi == IKE_MARKER ? IPV6_MTU_MIN : 0;
 }
 
@@ -110,7 +99,7 @@ static bool take_icmp(struct tunnel *t, const struct ip_packet *outer, uint64_t 
         if (least == 0)
             continue;
         if (report.too_big)
-            tunnel_path_lower(t, least, report.quoted_size, report.told, now);
+            tunnel_path_lower(t, least, report.quoted.size, report.told, now);
         else
             t->callbacks->suspect(t->owner);
         return true;

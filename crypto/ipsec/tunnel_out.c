@@ -21,10 +21,12 @@ static void answer(struct tunnel *t, const struct ip_packet *p, enum icmp_error 
     size_t size = icmp_error_make(p, kind, mtu, from, t->piece.bytes);
     if (size == 0)
         return;
-    if (!icmp_limit_take(&t->icmp_limit, now)) {
+    uint64_t clear = MAX(t->icmp_clear, now);
+    if (clear - now > (ICMP_BURST - 1) * ICMP_INTERVAL_MS) {
         t->counters.icmp_suppressed++;
         return;
     }
+    t->icmp_clear = clear + ICMP_INTERVAL_MS;
     t->counters.icmp_made++;
     t->callbacks->to_guest(t->owner, t->piece.bytes, size);
 }
@@ -45,10 +47,11 @@ static void send_outer(struct departure *d, uint8_t *outer, size_t size)
     size_t path = tunnel_path(t, d->now);
     struct ip_packet packet;
     struct ip_cut cut = {.packet = &packet, .mtu = path, .scratch = t->piece.bytes};
-    if (size <= path) {
+    if (size <= path) { /* as nearly always */
         put_on_wire(d, outer, size);
     } else if (ip_packet_parse(outer, size, &packet)) {
         cut.id = t->next_id++;
+        packet.dont_fragment = d->dont_fragment; /* IPv6: we are no router but its source */
         ip_fragment(&cut, put_on_wire, d);
     }
 }
@@ -68,11 +71,12 @@ static void write_udp(const struct child_parameters *child, uint8_t *udp, size_t
 }
 
 /* Seals one inner packet that is to go as it is. ECN is copied (RFC 6040 section 4.1), DSCP as configured. */
-static void seal(struct departure *d, const uint8_t *inner, size_t size, uint8_t traffic_class)
+static void seal(void *context, uint8_t *inner, size_t size)
 {
+    struct departure *d = context;
     struct tunnel *t = d->tunnel;
     const struct child_parameters *child = &d->sa->parameters;
-    uint8_t kept = t->settings.copy_dscp ? UINT8_MAX : ECN_MASK, *outer = t->sealed.bytes;
+    uint8_t kept = t->copy_dscp ? UINT8_MAX : ECN_MASK, *outer = t->sealed.bytes;
     size_t headers = tunnel_outer_size(d->sa);
     size_t sealed = esp_seal(d->sa, inner, size, outer + headers, sizeof(t->sealed.bytes) - headers);
     if (sealed == 0)
@@ -80,7 +84,7 @@ static void seal(struct departure *d, const uint8_t *inner, size_t size, uint8_t
     const struct ip_header header = {.source = &child->outer_local.ip,
                                      .destination = &child->outer_remote.ip,
                                      .protocol = child->udp_encapsulated ? PROTOCOL_UDP : PROTOCOL_ESP,
-                                     .traffic_class = traffic_class & kept,
+                                     .traffic_class = ip_traffic_class(inner) & kept,
                                      .hop_limit = IP_DEFAULT_TTL,
                                      .dont_fragment = d->dont_fragment,
                                      .id = (uint16_t)t->next_id++};
@@ -91,24 +95,15 @@ static void seal(struct departure *d, const uint8_t *inner, size_t size, uint8_t
     send_outer(d, outer, headers + sealed);
 }
 
-static void seal_fragment(void *context, uint8_t *fragment, size_t size)
-{
-    seal(context, fragment, size, fragment[1]);
-}
-
 /* The outer packet may be cut where the inner one may, and where it must be carried whatever the path. */
 static void send_inner(struct departure *d, const struct ip_packet *p, size_t room)
 {
     struct tunnel *t = d->tunnel;
+    const struct ip_cut cut = {.packet = p, .mtu = room, .scratch = t->piece.bytes};
     d->dont_fragment = p->dont_fragment && (p->version == 4 || p->size > IPV6_MTU_MIN);
-    if (p->size <= room) {
-        seal(d, p->data, p->size, p->traffic_class);
-    } else if (p->dont_fragment) {
+    if (!ip_fragment(&cut, seal, d)) {
         t->counters.guest_too_big++;
         answer(t, p, ICMP_TOO_BIG, room, d->now);
-    } else {
-        struct ip_cut cut = {.packet = p, .mtu = room, .scratch = t->piece.bytes};
-        ip_fragment(&cut, seal_fragment, d);
     }
 }
 
@@ -121,12 +116,12 @@ void tunnel_from_guest(struct tunnel *tunnel, uint8_t *packet, size_t size, uint
     }
     if (ip_is_multicast(&p.flow.destination) || ip_is_link_local(&p.flow.destination))
         return;
-    struct departure d = {.tunnel = tunnel, .sa = tunnel_choose(tunnel, &p.flow), .now = now};
+    struct departure d = {.tunnel = tunnel, .sa = tunnel_sending(tunnel, &p.flow), .now = now};
     if (!d.sa) {
         tunnel->counters.guest_refused++;
-        answer(tunnel, &p, tunnel_is_up(tunnel) ? ICMP_PROHIBITED : ICMP_UNREACHABLE, 0, now);
+        answer(tunnel, &p, tunnel_sending(tunnel, NULL) ? ICMP_PROHIBITED : ICMP_UNREACHABLE, 0, now);
         return;
     }
     ip_clamp_mss(&p, tunnel_fits(tunnel, d.sa, now));
-    send_inner(&d, &p, tunnel_room(tunnel, d.sa, p.version, now));
+    send_inner(&d, &p, tunnel_inner_mtu(tunnel, d.sa, p.version, now));
 }

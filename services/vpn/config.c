@@ -2,7 +2,6 @@
 /* The grammar of [vpn NAME]: one row of a table for each key, and what must go together. */
 #include "services/vpn/config.h"
 #include "crypto/ipsec/proposal.h"
-#include "lib/policy_grammar.h"
 #include "lib/strings.h"
 
 /* RFC 8247 and 8221: what a gateway of today has; AEADs first. For ESP each also without a group, for
@@ -31,13 +30,13 @@ static bool wrong(const struct policy_parser *p, struct ini_text value, const ch
 
 static bool set_seconds_or_never(struct policy_parser *p, struct ini_text value)
 {
-    *(uint64_t *)policy_member(p) = 0;
     return ini_is(value, "never") || policy_set_number(p, value);
 }
 
 static bool set_secret(struct policy_parser *p, struct ini_text value)
 {
-    if (!policy_name_is_good(value) || value.at[0] == '.' || !ini_copy(value, policy_member(p), VPN_NAME_MAX))
+    if (!policy_name_is_good(value) || value.at[0] == '.' ||
+        !ini_copy(value, policy_member(p), POLICY_NAME_MAX))
         return wrong(p, value, "no name of a secret; it has 1 to 31 letters, digits, \"-\", \"_\" or \".\"");
     return true;
 }
@@ -47,8 +46,7 @@ static bool set_gateway(struct policy_parser *p, struct ini_text value)
     struct vpn_configuration *c = out_of(p);
     if (value.length == 0 || !ini_copy(value, c->gateway, VPN_HOST_MAX))
         return wrong(p, value, "no gateway; write its DNS name or address");
-    if (!ip_parse(value.at, value.length, &c->gateway_address))
-        c->gateway_address.version = 0;
+    (void)!ip_parse(value.at, value.length, &c->gateway_address);
     return true;
 }
 
@@ -59,73 +57,48 @@ static bool set_identity(struct policy_parser *p, struct ini_text value)
 
 static bool set_proposals(struct policy_parser *p, struct ini_text value)
 {
-    struct ike_configuration *c = &out_of(p)->ike;
-    if (p->key->at == AT(ike.ike))
-        return proposals_parse(value, PROTOCOL_IKE, c->ike, &c->ike_count, p->problem);
-    return proposals_parse(value, PROTOCOL_ESP, c->esp, &c->esp_count, p->problem);
+    enum ipsec_protocol protocol = p->key->at == AT(ike.ike) ? PROTOCOL_IKE : PROTOCOL_ESP;
+    return proposals_parse(value, protocol, policy_member(p), p->problem);
 }
 
-static bool set_networks(struct policy_parser *p, struct ini_text value)
+static bool add_network(struct policy_parser *p, struct ini_text word)
 {
     struct selector_list *list = policy_member(p);
-    list->count = 0;
-    while (value.at) {
-        struct ini_text word = ini_split(value, ',', &value);
-        if (list->count == SELECTORS_MAX || !selector_parse(word.at, word.length, &list->item[list->count]))
-            return wrong(p, word, "no network (or one too many); write like 10.0.0.0/8, 2001:db8::/32");
-        list->count++;
-    }
+    if (list->count == SELECTORS_MAX || !selector_parse(word.at, word.length, &list->item[list->count]))
+        return wrong(p, word, "no network (or one too many); write like 10.0.0.0/8, 2001:db8::/32");
+    list->count++;
     return true;
 }
 
-static bool set_inner(struct policy_parser *p, struct ini_text value)
+static bool add_inner(struct policy_parser *p, struct ini_text word)
 {
     struct ike_configuration *c = &out_of(p)->ike;
-    c->want_inner4 = c->want_inner6 = false;
-    while (value.at) {
-        struct ini_text word = ini_split(value, ',', &value);
-        bool ipv4 = ini_is(word, "ipv4");
-        if (!ipv4 && !ini_is(word, "ipv6"))
-            return wrong(p, word, "unknown; write ipv4, ipv6 or both with a comma");
-        *(ipv4 ? &c->want_inner4 : &c->want_inner6) = true;
-    }
-    return true;
+    c->want_inner4 |= ini_is(word, "ipv4");
+    c->want_inner6 |= ini_is(word, "ipv6");
+    return ini_is(word, "ipv4") || ini_is(word, "ipv6") ||
+           wrong(p, word, "unknown; write ipv4, ipv6 or both with a comma");
 }
 
-static bool set_plain(struct policy_parser *p, struct ini_text value)
+static bool add_plain(struct policy_parser *p, struct ini_text word)
 {
-    if (ini_is(value, "none"))
-        return true;
-    if (!set_networks(p, value))
-        return false;
     const struct selector_list *list = policy_member(p);
-    for (unsigned i = 0; i < list->count; i++)
-        if (list->item[i].first.version != 4)
-            return wrong(p, value, "not all IPv4; only IPv4 networks can be plain");
-    return true;
+    if (ini_is(p->value, "none"))
+        return true;
+    return add_network(p, word) && (list->item[list->count - 1].first.version == 4 ||
+                                    wrong(p, word, "not IPv4; only IPv4 networks can be plain"));
 }
 
 /* ---- The wire's addresses ---- */
-
-/* "192.0.2.2/24" */
-static bool read_interface(struct ini_text value, struct wire_family *out)
-{
-    struct ini_text length, head = ini_split(value, '/', &length);
-    uint64_t bits;
-    if (!length.at || !ini_u64(length, &bits) || !ip_parse(head.at, head.length, &out->address) ||
-        bits == 0 || bits > 8 * ip_bytes(out->address.version))
-        return false;
-    out->prefix = (uint8_t)bits;
-    return true;
-}
 
 static bool set_wire(struct policy_parser *p, struct ini_text value)
 {
     struct wire_family *w = policy_member(p);
     bool ipv4 = w == &out_of(p)->wire.ipv4;
+    struct ini_text length, head = ini_split(value, '/', &length);
     w->automatic = ini_is(value, ipv4 ? "dhcp" : "auto");
     if (w->automatic || ini_is(value, "off") ||
-        (read_interface(value, w) && w->address.version == (ipv4 ? 4 : 6)))
+        (ip_parse(head.at, head.length, &w->address) && w->address.version == (ipv4 ? 4 : 6) && length.at &&
+         ini_u64(length, &w->prefix) && w->prefix > 0 && w->prefix <= 8 * ip_bytes(w->address.version)))
         return true;
     return wrong(p, value,
                  ipv4 ? "no IPv4 address for the wire; write dhcp, off, or one like 192.0.2.2/24"
@@ -141,14 +114,12 @@ static bool set_router(struct policy_parser *p, struct ini_text value)
     return wrong(p, value, ipv4 ? "no IPv4 address" : "no IPv6 address");
 }
 
-static bool set_dns(struct policy_parser *p, struct ini_text value)
+static bool add_dns(struct policy_parser *p, struct ini_text word)
 {
     struct wire_settings *w = &out_of(p)->wire;
-    for (w->dns_count = 0; value.at; w->dns_count++) {
-        struct ini_text word = ini_split(value, ',', &value);
-        if (w->dns_count == WIRE_DNS_MAX || !ip_parse(word.at, word.length, &w->dns[w->dns_count]))
-            return wrong(p, word, "no address of a DNS server, or the third one");
-    }
+    if (w->dns_count == WIRE_DNS_MAX || !ip_parse(word.at, word.length, &w->dns[w->dns_count]))
+        return wrong(p, word, "no address of a DNS server, or the third one");
+    w->dns_count++;
     return true;
 }
 
@@ -162,34 +133,34 @@ static const struct policy_key keys[] = {
     {.name = "gateway", .set = set_gateway, .required = true},
     {.name = "local-id", .set = set_identity, .required = true, .at = AT(ike.local_id)},
     {.name = "remote-id", .set = set_identity, .at = AT(ike.remote_id)},
-    {.name = "psk", .set = set_secret, .at = AT(secrets.psk)},
-    {.name = "certificate", .set = set_secret, .at = AT(secrets.certificate)},
-    {.name = "private-key", .set = set_secret, .at = AT(secrets.private_key)},
-    {.name = "authorities", .set = set_secret, .at = AT(secrets.authorities)},
-    {.name = "crl", .set = set_secret, .at = AT(secrets.crl)},
+    {.name = "psk", .set = set_secret, .at = AT(secrets[SECRET_PSK])},
+    {.name = "certificate", .set = set_secret, .at = AT(secrets[SECRET_CERTIFICATE])},
+    {.name = "private-key", .set = set_secret, .at = AT(secrets[SECRET_KEY])},
+    {.name = "authorities", .set = set_secret, .at = AT(secrets[SECRET_AUTHORITIES])},
+    {.name = "crl", .set = set_secret, .at = AT(secrets[SECRET_CRL])},
     {.name = "crl-required", .set = policy_set_choice, .words = no_yes, .at = AT(crl_required)},
     {.name = "ike", .set = set_proposals, .initial = DEFAULT_IKE, .at = AT(ike.ike)},
     {.name = "esp", .set = set_proposals, .initial = DEFAULT_ESP, .at = AT(ike.esp)},
-    {.name = "networks", .set = set_networks, .initial = EVERYTHING, .at = AT(ike.remote_selectors)},
-    {.name = "local-networks", .set = set_networks, .initial = EVERYTHING, .at = AT(ike.local_selectors)},
-    {.name = "addresses", .set = set_inner, .initial = "ipv4, ipv6"},
+    {"networks", add_network, EVERYTHING, AT(ike.remote_selectors), .list = true},
+    {"local-networks", add_network, EVERYTHING, AT(ike.local_selectors), .list = true},
+    {.name = "addresses", .set = add_inner, .list = true, .initial = "ipv4, ipv6"},
     {.name = "udp-encapsulation", .set = policy_set_choice, .words = auto_always, .at = AT(ike.force_udp)},
-    {"ike-lifetime", set_seconds_or_never, false, "14400", NULL, AT(ike.ike_lifetime), 5, 7 * DAY},
-    {"child-lifetime", set_seconds_or_never, false, "3600", NULL, AT(ike.child_lifetime), 3, 7 * DAY},
-    {"child-bytes", policy_set_number, false, "68719476736", NULL, AT(ike.child_bytes_max), 0, UINT64_MAX},
-    {"reauth-lifetime", set_seconds_or_never, false, "never", NULL, AT(ike.reauth_lifetime), 5, 30 * DAY},
-    {"dead-peer-interval", set_seconds_or_never, false, "30", NULL, AT(ike.dead_peer_interval), 1, DAY},
-    {"keepalive-interval", set_seconds_or_never, false, "20", NULL, AT(ike.keepalive_interval), 1, DAY},
-    {"fragment-size", policy_set_number, false, "1280", NULL, AT(ike.fragment_size), 576, 1500},
+    {"ike-lifetime", set_seconds_or_never, "14400", AT(ike.ike_lifetime), .least = 5, .most = 7 * DAY},
+    {"child-lifetime", set_seconds_or_never, "3600", AT(ike.child_lifetime), .least = 3, .most = 7 * DAY},
+    {"child-bytes", policy_set_number, "68719476736", AT(ike.child_bytes_max), .most = UINT64_MAX},
+    {"reauth-lifetime", set_seconds_or_never, "never", AT(ike.reauth_lifetime), .least = 5, .most = 30 * DAY},
+    {"dead-peer-interval", set_seconds_or_never, "30", AT(ike.dead_peer_interval), .least = 1, .most = DAY},
+    {"keepalive-interval", set_seconds_or_never, "20", AT(ike.keepalive_interval), .least = 1, .most = DAY},
+    {"fragment-size", policy_set_number, "1280", AT(ike.fragment_size), .least = 576, .most = 1500},
     {.name = "wire-address", .set = set_wire, .initial = "dhcp", .at = AT(wire.ipv4)},
     {.name = "wire-router", .set = set_router, .at = AT(wire.ipv4.router)},
     {.name = "wire-address6", .set = set_wire, .initial = "auto", .at = AT(wire.ipv6)},
     {.name = "wire-router6", .set = set_router, .at = AT(wire.ipv6.router)},
-    {.name = "wire-dns", .set = set_dns},
-    {"wire-mtu", policy_set_number, false, "1500", NULL, AT(wire.mtu), 1280, 1500},
-    {"guest-lease", policy_set_number, false, "60", NULL, AT(guest_lease), 10, DAY},
+    {.name = "wire-dns", .set = add_dns, .list = true},
+    {"wire-mtu", policy_set_number, "1500", AT(wire.mtu), .least = 1280, .most = 1500},
+    {"guest-lease", policy_set_number, "60", AT(guest_lease), .least = 10, .most = DAY},
     {.name = "copy-dscp", .set = policy_set_choice, .words = no_yes, .at = AT(copy_dscp)},
-    {.name = "plain", .set = set_plain, .at = AT(plain)},
+    {.name = "plain", .set = add_plain, .list = true, .at = AT(plain)},
 };
 static_assert(ARRAY_COUNT(keys) <= POLICY_KEYS_MAX, "the parser has a place for each");
 
@@ -199,7 +170,7 @@ static bool start_section(struct policy_parser *p)
     if (c->line != 0)
         return report(p->problem, "there is a [vpn] section already in line %u; keep one.", c->line);
     c->line = p->line;
-    if (!policy_name_is_good(p->name) || !ini_copy(p->name, c->name, VPN_NAME_MAX))
+    if (!policy_name_is_good(p->name) || !ini_copy(p->name, c->name, POLICY_NAME_MAX))
         return wrong(p, p->name, "no name for a VPN; write one like [vpn office]");
     return true;
 }
@@ -213,15 +184,15 @@ static bool lacks(const struct policy_parser *p, const char *what)
 static bool end_section(struct policy_parser *p)
 {
     struct vpn_configuration *c = out_of(p);
-    const struct vpn_secret_names *s = &c->secrets;
-    bool certificate = s->certificate[0] || s->private_key[0] || s->authorities[0];
-    if (!certificate && !s->psk[0])
+    bool psk = c->secrets[SECRET_PSK][0], certificate = c->secrets[SECRET_CERTIFICATE][0],
+         key = c->secrets[SECRET_KEY][0], authorities = c->secrets[SECRET_AUTHORITIES][0];
+    if (!psk && !certificate && !key && !authorities)
         return lacks(p, "\"psk\", or \"certificate\", \"private-key\" and \"authorities\"");
-    if (certificate && s->psk[0])
+    if (psk && (certificate || key || authorities))
         return report(p->problem, "[vpn %s] gives a pre-shared key and certificates; keep one.", c->name);
-    if (certificate && (!s->certificate[0] || !s->private_key[0] || !s->authorities[0]))
+    if (!psk && !(certificate && key && authorities))
         return lacks(p, "one of \"certificate\", \"private-key\" and \"authorities\"");
-    if (c->crl_required && !s->crl[0])
+    if (c->crl_required && !c->secrets[SECRET_CRL][0])
         return lacks(p, "the key \"crl\", which \"crl-required\" wants");
     return c->ike.remote_id.kind != 0 ||
            identity_parse(c->gateway, strlen(c->gateway), &c->ike.remote_id, p->problem);

@@ -5,26 +5,21 @@
 #define SHOJI_SERVICES_VPN_CONFIG_H
 
 #include "crypto/ipsec/ike.h"
+#include "lib/policy_grammar.h"
 #include "services/vpn/wire.h"
 
-#define VPN_NAME_MAX 32
 #define VPN_HOST_MAX 254
 
-/* Names of secrets; empty: not given. */
-struct vpn_secret_names {
-    char psk[VPN_NAME_MAX];
-    char certificate[VPN_NAME_MAX], private_key[VPN_NAME_MAX];
-    char authorities[VPN_NAME_MAX], crl[VPN_NAME_MAX];
-};
+enum vpn_secret { SECRET_PSK, SECRET_CERTIFICATE, SECRET_KEY, SECRET_AUTHORITIES, SECRET_CRL, SECRET_COUNT };
 
 struct vpn_configuration {
-    char name[VPN_NAME_MAX];
-    unsigned line;                     /* of the section's heading */
-    char gateway[VPN_HOST_MAX];        /* a DNS name or an address */
-    struct ip_address gateway_address; /* version 0: a name */
-    struct vpn_secret_names secrets;
+    char name[POLICY_NAME_MAX];
+    unsigned line;                               /* of the section's heading */
+    char gateway[VPN_HOST_MAX];                  /* a DNS name or an address */
+    struct ip_address gateway_address;           /* version 0: a name */
+    char secrets[SECRET_COUNT][POLICY_NAME_MAX]; /* their names; empty: not given */
     bool crl_required;
-    struct ike_configuration ike; /* credential and trust are set by vpn_secrets_load */
+    struct ike_configuration ike; /* the credential is set by vpn_secrets_load */
     struct wire_settings wire;
     uint64_t guest_lease; /* seconds */
     bool copy_dscp;
@@ -36,9 +31,7 @@ struct vpn_configuration {
 bool vpn_configuration_parse(const char *text, size_t size, struct vpn_configuration *out,
                              struct report *problem) must_check;
 
-/* Fetches the secrets that the configuration names, and makes credential and trust of them. False with a
- * sentence; then nothing is kept. vpn_secrets_free wipes. */
+/* Fetches the secrets that the configuration names, and makes a credential of them. False with a sentence. */
 bool vpn_secrets_load(struct vpn_configuration *configuration, struct report *problem) must_check;
-void vpn_secrets_free(struct vpn_configuration *configuration);
 
 #endif

@@ -2,14 +2,10 @@
 /* Port translation for the policy's plain networks: a small table of flows, checksums mended in place. */
 #include "services/vpn/exceptions.h"
 
-#include "lib/strings.h"
+#include <lwip/prot/tcp.h>
+#include <lwip/prot/udp.h>
 
-#define SOURCE_PORT      0 /* in the TCP or UDP header */
-#define DESTINATION_PORT 2
-#define TCP_HEADER_BYTES 20
-#define TCP_CHECKSUM     16
-#define UDP_CHECKSUM     6
-#define IDLE_MS          120000 /* a flow that rested so long gives its place to another */
+#define IDLE_MS 120000 /* a flow that rested so long gives its place to another */
 
 /* Reads a whole TCP or UDP packet over IPv4. One with options is refused: a source route would lead it to
  * where the policy does not say. */
@@ -18,9 +14,9 @@ static bool read_packet(uint8_t *data, size_t size, struct ip_packet *p)
     if (!ip_packet_parse(data, size, p) || p->version != 4 || p->fragment ||
         p->payload != IPV4_HEADER_BYTES || data[IPV4_TTL] < 2)
         return false;
-    size_t least = p->flow.protocol == PROTOCOL_TCP ? TCP_HEADER_BYTES : UDP_HEADER_BYTES;
-    return (p->flow.protocol == PROTOCOL_TCP || p->flow.protocol == PROTOCOL_UDP) &&
-           p->size - p->payload >= least;
+    size_t left = p->size - p->payload;
+    return (p->flow.protocol == PROTOCOL_TCP && left >= TCP_HLEN) ||
+           (p->flow.protocol == PROTOCOL_UDP && left >= UDP_HLEN);
 }
 
 static bool same_flow(const struct packet_flow *a, const struct packet_flow *b)
@@ -50,18 +46,17 @@ static void replace_end(struct ip_packet *p, size_t address_at, size_t port_at, 
                         uint16_t port)
 {
     bool udp = p->flow.protocol == PROTOCOL_UDP;
-    uint8_t *upper = p->data + p->payload, *sum = upper + (udp ? UDP_CHECKSUM : TCP_CHECKSUM),
-            unused[2] = {0};
-    bool summed = !udp || ip_get16(sum) != 0;
-    sum = summed ? sum : unused;
+    uint8_t *upper = p->data + p->payload;
+    uint8_t *sum = upper + (udp ? offsetof(struct udp_hdr, chksum) : offsetof(struct tcp_hdr, chksum));
+    bool unsummed = udp && ip_get16(sum) == 0;
     for (size_t i = 0; i < 4; i += 2) {
         uint8_t *word = p->data + address_at + i, copy[2] = {word[0], word[1]};
         ip_replace16(copy, ip_get16(ip->bytes + i), false, sum);
         ip_replace16(word, ip_get16(ip->bytes + i), false, p->data + IPV4_CHECKSUM);
     }
     ip_replace16(upper + port_at, port, false, sum);
-    if (udp && summed && ip_get16(sum) == 0)
-        ip_put16(sum, UINT16_MAX); /* 0 would mean "none" */
+    if (udp && (unsummed || ip_get16(sum) == 0))
+        ip_put16(sum, unsummed ? 0 : UINT16_MAX); /* 0 means "none" */
     uint8_t *hops = p->data + IPV4_TTL;
     ip_replace16(hops, (uint16_t)((hops[0] - 1) << 8 | hops[1]), false, p->data + IPV4_CHECKSUM);
 }
@@ -78,7 +73,8 @@ size_t exceptions_out(struct exceptions *e, uint8_t *packet, size_t size, const 
         return 0;
     f->last = now;
     *to = p.flow.destination;
-    replace_end(&p, IPV4_SOURCE, SOURCE_PORT, own, (uint16_t)(EXCEPTION_FIRST_PORT + (f - e->flows)));
+    replace_end(&p, IPV4_SOURCE, offsetof(struct udp_hdr, src), own,
+                (uint16_t)(EXCEPTION_FIRST_PORT + (f - e->flows)));
     return p.size;
 }
 
@@ -96,6 +92,6 @@ bool exceptions_in(struct exceptions *e, uint8_t *packet, size_t size, const str
         f->out.destination_port != p.flow.source_port || now - f->last > IDLE_MS)
         return false;
     f->last = now;
-    replace_end(&p, IPV4_DESTINATION, DESTINATION_PORT, &f->out.source, f->out.source_port);
+    replace_end(&p, IPV4_DESTINATION, offsetof(struct udp_hdr, dest), &f->out.source, f->out.source_port);
     return true;
 }

@@ -2,18 +2,22 @@
 /* Builds and reads the few packets that the service itself exchanges with the guest. */
 #include "services/vpn/frame.h"
 
-#define UDP_LENGTH     4
-#define UDP_CHECKSUM   6
-#define ICMP6_CHECKSUM 2
-#define CHECKSUM_ZERO  0xffff /* how a UDP checksum of 0 is written: 0 would mean "none" */
+#include "lib/strings.h"
 
-const struct mac mac_broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+#include <lwip/def.h>
+#include <lwip/prot/icmp6.h>
+#include <lwip/prot/udp.h>
 
-void frame_header(uint8_t *frame, const struct mac *to, const struct mac *from, uint16_t type)
+#define CHECKSUM_ZERO 0xffff /* how a UDP checksum of 0 is written: 0 would mean "none" */
+
+const struct eth_addr mac_broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+void frame_header(uint8_t *frame, const struct eth_addr *to, const struct eth_addr *from, uint16_t type)
 {
-    memcpy(frame, to->bytes, MAC_BYTES);
-    memcpy(frame + MAC_BYTES, from->bytes, MAC_BYTES);
-    ip_put16(frame + ETHERTYPE_AT, type);
+    struct eth_hdr *header = (void *)frame;
+    header->dest = *to;
+    header->src = *from;
+    header->type = lwip_htons(type);
 }
 
 uint16_t upper_checksum(const struct packet_flow *flow, const uint8_t *data, size_t size)
@@ -24,17 +28,17 @@ uint16_t upper_checksum(const struct packet_flow *flow, const uint8_t *data, siz
 
 bool udp_read(const struct ip_packet *packet, const uint8_t **data, size_t *size)
 {
-    const uint8_t *udp = packet->data + packet->payload;
+    const struct udp_hdr *udp = (const void *)(packet->data + packet->payload);
     size_t left = packet->size - packet->payload;
-    if (packet->fragment || packet->flow.protocol != PROTOCOL_UDP || left < UDP_HEADER_BYTES)
+    if (packet->fragment || packet->flow.protocol != PROTOCOL_UDP || left < UDP_HLEN)
         return false;
-    size_t length = ip_get16(udp + UDP_LENGTH);
-    if (length < UDP_HEADER_BYTES || length > left)
+    size_t length = lwip_ntohs(udp->len);
+    if (length < UDP_HLEN || length > left)
         return false;
-    *data = udp + UDP_HEADER_BYTES;
-    *size = length - UDP_HEADER_BYTES;
-    bool unsummed = packet->version == 4 && ip_get16(udp + UDP_CHECKSUM) == 0;
-    return unsummed || upper_checksum(&packet->flow, udp, length) == 0;
+    *data = (const uint8_t *)(udp + 1);
+    *size = length - UDP_HLEN;
+    bool unsummed = packet->version == 4 && udp->chksum == 0;
+    return unsummed || upper_checksum(&packet->flow, (const uint8_t *)udp, length) == 0;
 }
 
 size_t packet_write(uint8_t *packet, size_t capacity, const struct packet_flow *flow, const uint8_t *data,
@@ -45,19 +49,17 @@ size_t packet_write(uint8_t *packet, size_t capacity, const struct packet_flow *
                                      .destination = &flow->destination,
                                      .protocol = flow->protocol,
                                      .hop_limit = HOP_LIMIT_LINK};
-    size_t head = udp ? UDP_HEADER_BYTES : 0, ip = ip_header_bytes(flow->source.version);
+    size_t head = udp ? UDP_HLEN : 0, ip = ip_header_bytes(flow->source.version);
     if (size > capacity || ip + head > capacity - size)
         return 0;
     uint8_t *upper = packet + ip_write_header(packet, &header, head + size);
-    uint8_t *checksum = upper + (udp ? UDP_CHECKSUM : ICMP6_CHECKSUM);
+    size_t sum_at = udp ? offsetof(struct udp_hdr, chksum) : offsetof(struct icmp6_hdr, chksum);
+    const struct udp_hdr ports = {.src = lwip_htons(flow->source_port),
+                                  .dest = lwip_htons(flow->destination_port),
+                                  .len = lwip_htons((uint16_t)(head + size))};
+    memcpy(upper, &ports, head);
     memcpy(upper + head, data, size);
-    if (udp) {
-        ip_put16(upper, flow->source_port);
-        ip_put16(upper + 2, flow->destination_port);
-        ip_put16(upper + UDP_LENGTH, (uint16_t)(head + size));
-    }
-    ip_put16(checksum, 0);
     uint16_t sum = upper_checksum(flow, upper, head + size);
-    ip_put16(checksum, sum ? sum : CHECKSUM_ZERO);
+    ip_put16(upper + sum_at, sum ? sum : CHECKSUM_ZERO);
     return ip + head + size;
 }

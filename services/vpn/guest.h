@@ -9,11 +9,14 @@
 #include "crypto/ipsec/tunnel.h"
 #include "services/vpn/frame.h"
 
+#include <lwip/prot/etharp.h>
+#include <lwip/prot/nd6.h>
+
 /* ---- The servers: pure, a message in, an answer out ---- */
 
 /* Owned by struct guest; the servers only read it. version 0 of an address: there is none. */
 struct guest_network {
-    struct mac mac;                       /* the virtual gateway's */
+    struct eth_addr mac;                  /* the virtual gateway's */
     struct ip_address gateway4, gateway6; /* gateway6 is link-local */
     struct ip_address address4, address6; /* the guest's; none before the first tunnel */
     uint8_t prefix4;                      /* length of the network that the guest is told */
@@ -28,11 +31,7 @@ struct guest_network {
  * answers for all. */
 void guest_network_choose4(struct guest_network *network);
 
-#define DHCP4_SERVER_PORT 67
-#define DHCP4_CLIENT_PORT 68
-#define DHCP6_SERVER_PORT 547
-#define DHCP6_CLIENT_PORT 546
-#define DHCP_ANSWER_MAX   548 /* with its headers 576 bytes: what each client takes (RFC 2131 section 2) */
+#define DHCP_ANSWER_MAX 548 /* with its headers 576 bytes: what each client takes (RFC 2131 section 2) */
 
 struct dhcp_answer {
     uint8_t data[DHCP_ANSWER_MAX];
@@ -47,24 +46,31 @@ bool dhcp4_answer(const struct guest_network *network, const uint8_t *message, s
 bool dhcp6_answer(const struct guest_network *network, const uint8_t *message, size_t size,
                   struct dhcp_answer *out) must_check;
 
-/* Router advertisement (RFC 4861 section 4.2): addresses by DHCPv6 (M), no autoconfiguration, we are the
- * default router as long as there is an IPv6 address. Returns the ICMPv6 message's size. */
-#define RA_MAX        64
-#define RA_INTERVAL_S 30
-size_t router_advertisement(const struct guest_network *network, uint8_t out[RA_MAX]);
-
 /* Answers an ARP request (the frame's payload) with our MAC: for the gateway and whatever else the guest
  * takes for a neighbour, but never for its own address. False: nothing to say. */
-#define ARP_BYTES 28
 bool arp_answer(const struct guest_network *network, const uint8_t *message, size_t size,
-                uint8_t out[ARP_BYTES]) must_check;
+                struct etharp_hdr *out) must_check;
+
+struct router_advertisement {
+    struct ra_header head;
+    struct lladdr_option link;
+    struct mtu_option mtu;
+};
+struct neighbour_advertisement {
+    struct na_header head;
+    struct lladdr_option link;
+};
+
+/* Router advertisement (RFC 4861 section 4.2): addresses by DHCPv6 (M), no autoconfiguration, we are the
+ * default router as long as there is an IPv6 address. Returns the ICMPv6 message's size. */
+#define RA_INTERVAL_S 30
+size_t router_advertise(const struct guest_network *network, struct router_advertisement *out);
 
 /* Answers a neighbour solicitation for the gateway (RFC 4861 section 7.2). `from`: its source address. Sets
  * where the answer goes. */
-#define NA_BYTES 32
 bool neighbour_answer(const struct guest_network *network, const struct ip_address *from,
                       const uint8_t *message, size_t size, struct ip_address *to,
-                      uint8_t out[NA_BYTES]) must_check;
+                      struct neighbour_advertisement *out) must_check;
 
 extern const struct ip_address ip_all_nodes; /* ff02::1 */
 
@@ -77,7 +83,7 @@ struct guest {
     /* Takes a packet past the tunnel, if the policy says so. NULL where it has no exceptions. */
     bool (*plain)(void *owner, uint8_t *packet, size_t size);
     void *plain_owner;
-    struct mac peer; /* the guest's own address, as its last frame gave it; broadcast before that */
+    struct eth_addr peer; /* the guest's own address, as its last frame gave it; broadcast before that */
     uint64_t carrier_due, advertisement_due; /* 0: nothing is due */
     uint64_t frames_in, frames_out, leases, dropped;
 };

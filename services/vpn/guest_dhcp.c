@@ -3,31 +3,60 @@
  * each, in DHCPv6 for the first IA_NA that asks. */
 #include "services/vpn/guest.h"
 
+#include "lib/reader.h"
+#include "lib/writer.h"
+
+#include <lwip/prot/dhcp.h>
+#include <lwip/prot/dhcp6.h>
+#include <lwip/prot/iana.h>
+
 /* ---- Options ---- */
 
 /* Kind and length are one byte each in DHCP, two in DHCPv6. */
 #define WIDTH4 1
 #define WIDTH6 2
 
-enum { OPTION4_PAD = 0, OPTION4_END = 255 };
-
 struct option {
     unsigned kind;
-    const uint8_t *value; /* NULL: not given */
+    const uint8_t *value; /* NULL: there is none */
     size_t size;
 };
 
 /* Takes the next option; false at the end or when it does not fit (then `r` has failed). */
 static bool next_option(struct reader *r, unsigned width, struct option *out)
 {
-    while (width == WIDTH4 && reader_left(r) > 0 && r->data[r->at] == OPTION4_PAD)
+    while (width == WIDTH4 && reader_left(r) > 0 && r->data[r->at] == DHCP_OPTION_PAD)
         reader_u8(r);
-    if (reader_left(r) == 0 || (width == WIDTH4 && r->data[r->at] == OPTION4_END))
+    if (reader_left(r) == 0 || (width == WIDTH4 && r->data[r->at] == DHCP_OPTION_END))
         return false;
     out->kind = (unsigned)reader_be(r, width);
     out->size = (size_t)reader_be(r, width);
     out->value = reader_bytes(r, out->size);
     return out->value != NULL;
+}
+
+/* Takes the next option of a kind whose value has so many bytes at the least. */
+static struct option next_of(struct reader *r, unsigned width, unsigned kind, size_t least)
+{
+    struct option o;
+    while (next_option(r, width, &o))
+        if (o.kind == kind && o.size >= least)
+            return o;
+    return (struct option){.value = NULL};
+}
+
+static struct option find(struct reader options, unsigned width, unsigned kind, size_t least)
+{
+    return next_of(&options, width, kind, least);
+}
+
+/* Is none of them cut short? */
+static bool options_are_whole(struct reader options, unsigned width)
+{
+    struct option o;
+    while (next_option(&options, width, &o))
+        continue;
+    return !options.failed;
 }
 
 static void put_option(struct writer *w, unsigned width, unsigned kind, const void *value, size_t size)
@@ -46,94 +75,54 @@ static void put_number(struct writer *w, unsigned width, unsigned kind, uint32_t
 
 static void put_dns(struct writer *w, unsigned width, unsigned kind, const struct guest_network *n)
 {
-    uint8_t servers[IKE_DNS_MAX * IP_BYTES_MAX], version = width == WIDTH4 ? 4 : 6;
-    size_t size = 0;
-    for (unsigned i = 0; i < n->inner.dns_count; i++)
-        if (n->inner.dns[i].version == version) {
-            memcpy(servers + size, n->inner.dns[i].bytes, ip_bytes(version));
-            size += ip_bytes(version);
-        }
-    if (size > 0)
-        put_option(w, width, kind, servers, size);
+    uint8_t servers[IKE_INNER_MAX * IP_BYTES_MAX], version = width == WIDTH4 ? 4 : 6;
+    struct writer v = writer_of(servers, sizeof(servers));
+    for (unsigned i = 0; i < n->inner.dns.count; i++)
+        if (n->inner.dns.item[i].version == version)
+            writer_bytes(&v, n->inner.dns.item[i].bytes, ip_bytes(version));
+    if (v.at > 0)
+        put_option(w, width, kind, servers, v.at);
 }
 
 /* ---- DHCP ---- */
 
-#define BOOT_REQUEST   1
-#define BOOT_REPLY     2
-#define HARDWARE       1          /* Ethernet */
-#define COOKIE         0x63538263 /* 99.130.83.99, as it lies in memory */
-#define FLAG_BROADCAST 0x0080     /* the same way */
-#define BOOTP_MIN      300        /* older clients drop what is shorter */
-#define ROUTE_MAX      9          /* length, network, router */
-
-/* In network byte order; what is not touched here is only copied. */
-struct packed bootp {
-    uint8_t operation, hardware, hardware_size, hops;
-    uint32_t transaction;
-    uint16_t seconds, flags;
-    uint32_t client, yours, next_server, relay;
-    uint8_t client_mac[16], names[192];
-    uint32_t cookie;
-};
-
-enum { DISCOVER4 = 1, OFFER4 = 2, REQUEST4 = 3, ACK4 = 5, NAK4 = 6, INFORM4 = 8 };
-
-enum {
-    OPTION4_MASK = 1,
-    OPTION4_ROUTER = 3,
-    OPTION4_DNS = 6,
-    OPTION4_MTU = 26,
-    OPTION4_REQUESTED = 50,
-    OPTION4_LEASE = 51,
-    OPTION4_TYPE = 53,
-    OPTION4_SERVER = 54,
-    OPTION4_RENEWAL = 58,
-    OPTION4_REBINDING = 59,
-    OPTION4_CLIENT = 61,
-    OPTION4_ROUTES = 121
-};
+#define BOOTP_MIN             300 /* older clients drop what is shorter */
+#define FLAG_BROADCAST        PP_HTONS(0x8000)
+#define DHCP_OPTION_ROUTES    121
+#define DHCP_OPTION_ROUTE_MAX 9 /* length, network, router */
 
 struct request4 {
-    const struct bootp *head;
-    uint8_t type;
-    const uint8_t *requested, *server; /* NULL: not given */
-    struct option client;              /* its identifier, echoed (RFC 6842) */
+    const struct dhcp_msg *head; /* as far as the options */
+    struct reader options;
+    uint8_t type; /* 0: not given */
 };
 
 static bool read_request4(const uint8_t *message, size_t size, struct request4 *q)
 {
     struct reader r = reader_of(message, size);
-    struct option o;
-    *q = (struct request4){.head = (const void *)reader_bytes(&r, sizeof(struct bootp))};
-    if (!q->head || q->head->operation != BOOT_REQUEST || q->head->hardware != HARDWARE ||
-        (q->head->client_mac[0] & MAC_GROUP_BIT) || q->head->hardware_size != MAC_BYTES ||
-        q->head->relay != 0 || q->head->cookie != COOKIE)
+    const struct dhcp_msg *head = (const void *)reader_bytes(&r, DHCP_OPTIONS_OFS);
+    if (!head || head->op != DHCP_BOOTREQUEST || head->htype != LWIP_IANA_HWTYPE_ETHERNET ||
+        (head->chaddr[0] & MAC_GROUP_BIT) || head->hlen != ETH_HWADDR_LEN || head->giaddr.addr != 0 ||
+        head->cookie != PP_HTONL(DHCP_MAGIC_COOKIE) || !options_are_whole(r, WIDTH4))
         return false;
-    while (next_option(&r, WIDTH4, &o)) {
-        if (o.kind == OPTION4_TYPE && o.size == 1)
-            q->type = o.value[0];
-        else if (o.kind == OPTION4_REQUESTED && o.size == 4)
-            q->requested = o.value;
-        else if (o.kind == OPTION4_SERVER && o.size == 4)
-            q->server = o.value;
-        else if (o.kind == OPTION4_CLIENT && o.size >= 2)
-            q->client = o;
-    }
-    return !r.failed;
+    struct option type = find(r, WIDTH4, DHCP_OPTION_MESSAGE_TYPE, 1);
+    *q = (struct request4){.head = head, .options = r, .type = type.value ? type.value[0] : 0};
+    return true;
 }
 
 /* The type of the answer; 0: none (RFC 2131 section 4.3). */
 static uint8_t decide4(const struct guest_network *n, const struct request4 *q)
 {
-    const void *wanted = q->requested ? (const void *)q->requested : &q->head->client;
-    if (q->type == DISCOVER4)
-        return OFFER4;
-    if (q->type == INFORM4)
-        return q->head->client != 0 ? ACK4 : 0;
-    if (q->type != REQUEST4 || (q->server && memcmp(q->server, n->gateway4.bytes, 4) != 0))
+    struct option requested = find(q->options, WIDTH4, DHCP_OPTION_REQUESTED_IP, 4),
+                  server = find(q->options, WIDTH4, DHCP_OPTION_SERVER_ID, 4);
+    const void *wanted = requested.value ? (const void *)requested.value : &q->head->ciaddr;
+    if (q->type == DHCP_DISCOVER)
+        return DHCP_OFFER;
+    if (q->type == DHCP_INFORM)
+        return q->head->ciaddr.addr != 0 ? DHCP_ACK : 0;
+    if (q->type != DHCP_REQUEST || (server.value && memcmp(server.value, n->gateway4.bytes, 4) != 0))
         return 0;
-    return memcmp(wanted, n->address4.bytes, 4) == 0 ? ACK4 : NAK4;
+    return memcmp(wanted, n->address4.bytes, 4) == 0 ? DHCP_ACK : DHCP_NAK;
 }
 
 static void put_route(struct writer *w, unsigned prefix, const uint8_t *network, const uint8_t *router)
@@ -144,13 +133,13 @@ static void put_route(struct writer *w, unsigned prefix, const uint8_t *network,
 }
 
 /* The networks that the gateway says are behind it (RFC 3442). A client that heeds them heeds no
- * OPTION4_ROUTER, so the default route is one of them where the tunnel takes everything. */
+ * DHCP_OPTION_ROUTER, so the default route is one of them where the tunnel takes everything. */
 static void put_routes(struct writer *w, const struct guest_network *n)
 {
-    uint8_t routes[(IKE_SUBNETS_MAX + 1) * ROUTE_MAX];
+    uint8_t routes[(SELECTORS_MAX + 1) * DHCP_OPTION_ROUTE_MAX];
     struct writer r = writer_of(routes, sizeof(routes));
-    for (unsigned i = 0; i < n->inner.subnet_count; i++) {
-        const struct traffic_selector *s = &n->inner.subnets[i];
+    for (unsigned i = 0; i < n->inner.subnets.count; i++) {
+        const struct traffic_selector *s = &n->inner.subnets.item[i];
         int prefix = selector_prefix(s);
         if (s->first.version == 4 && prefix >= 0)
             put_route(&r, (unsigned)prefix, s->first.bytes, n->gateway4.bytes);
@@ -159,28 +148,29 @@ static void put_routes(struct writer *w, const struct guest_network *n)
         put_route(&r, 0, NULL, n->gateway4.bytes);
     /* A long client identifier may leave too little room: better no routes than no lease. */
     if (r.at > 0 && 2 + r.at + 1 <= w->size - w->at)
-        put_option(w, WIDTH4, OPTION4_ROUTES, routes, r.at);
+        put_option(w, WIDTH4, DHCP_OPTION_ROUTES, routes, r.at);
 }
 
 static void put_options4(struct writer *w, const struct guest_network *n, const struct request4 *q,
                          uint8_t type)
 {
-    put_number(w, WIDTH4, OPTION4_TYPE, type, 1);
-    put_option(w, WIDTH4, OPTION4_SERVER, n->gateway4.bytes, 4);
-    if (q->client.value)
-        put_option(w, WIDTH4, OPTION4_CLIENT, q->client.value, q->client.size);
-    if (type == NAK4)
+    struct option client = find(q->options, WIDTH4, DHCP_OPTION_CLIENT_ID, 2);
+    put_number(w, WIDTH4, DHCP_OPTION_MESSAGE_TYPE, type, 1);
+    put_option(w, WIDTH4, DHCP_OPTION_SERVER_ID, n->gateway4.bytes, 4);
+    if (client.value) /* echoed (RFC 6842) */
+        put_option(w, WIDTH4, DHCP_OPTION_CLIENT_ID, client.value, client.size);
+    if (type == DHCP_NAK)
         return;
-    if (q->type != INFORM4) {
-        put_number(w, WIDTH4, OPTION4_LEASE, n->lease, 4);
-        put_number(w, WIDTH4, OPTION4_RENEWAL, n->lease / 2, 4);
-        put_number(w, WIDTH4, OPTION4_REBINDING, n->lease / 8 * 7, 4);
+    if (q->type != DHCP_INFORM) {
+        put_number(w, WIDTH4, DHCP_OPTION_LEASE_TIME, n->lease, 4);
+        put_number(w, WIDTH4, DHCP_OPTION_T1, n->lease / 2, 4);
+        put_number(w, WIDTH4, DHCP_OPTION_T2, n->lease / 8 * 7, 4);
     }
-    put_number(w, WIDTH4, OPTION4_MASK, ~(UINT32_MAX >> n->prefix4), 4);
-    put_option(w, WIDTH4, OPTION4_ROUTER, n->gateway4.bytes, 4);
-    put_dns(w, WIDTH4, OPTION4_DNS, n);
+    put_number(w, WIDTH4, DHCP_OPTION_SUBNET_MASK, ~(UINT32_MAX >> n->prefix4), 4);
+    put_option(w, WIDTH4, DHCP_OPTION_ROUTER, n->gateway4.bytes, 4);
+    put_dns(w, WIDTH4, DHCP_OPTION_DNS_SERVER, n);
     if (n->mtu > 0)
-        put_number(w, WIDTH4, OPTION4_MTU, n->mtu, 2);
+        put_number(w, WIDTH4, DHCP_OPTION_MTU, n->mtu, 2);
     put_routes(w, n);
 }
 
@@ -193,145 +183,88 @@ bool dhcp4_answer(const struct guest_network *n, const uint8_t *message, size_t 
     uint8_t type = decide4(n, &q);
     if (type == 0)
         return false;
-    struct bootp head = {.operation = BOOT_REPLY,
-                         .hardware = HARDWARE,
-                         .hardware_size = MAC_BYTES,
-                         .transaction = q.head->transaction,
-                         .flags = q.head->flags,
-                         .client = type == ACK4 ? q.head->client : 0,
-                         .cookie = COOKIE};
-    memcpy(head.client_mac, q.head->client_mac, sizeof(head.client_mac));
-    if (type != NAK4 && q.type != INFORM4)
-        memcpy(&head.yours, n->address4.bytes, 4);
+    struct dhcp_msg head = {.op = DHCP_BOOTREPLY,
+                            .htype = LWIP_IANA_HWTYPE_ETHERNET,
+                            .hlen = ETH_HWADDR_LEN,
+                            .xid = q.head->xid,
+                            .flags = q.head->flags,
+                            .ciaddr.addr = type == DHCP_ACK ? q.head->ciaddr.addr : 0,
+                            .cookie = PP_HTONL(DHCP_MAGIC_COOKIE)};
+    memcpy(head.chaddr, q.head->chaddr, sizeof(head.chaddr));
+    if (type != DHCP_NAK && q.type != DHCP_INFORM)
+        memcpy(&head.yiaddr, n->address4.bytes, 4);
     struct writer w = writer_of(out->data, sizeof(out->data));
-    writer_bytes(&w, &head, sizeof(head));
+    writer_bytes(&w, &head, DHCP_OPTIONS_OFS);
     put_options4(&w, n, &q, type);
-    writer_be(&w, OPTION4_END, 1);
+    writer_be(&w, DHCP_OPTION_END, 1);
     if (w.at < BOOTP_MIN)
         writer_zero(&w, BOOTP_MIN - w.at);
     out->size = w.at;
     out->to = (struct ip_address){4, {255, 255, 255, 255}};
-    if (type != NAK4 && q.head->client != 0)
-        memcpy(out->to.bytes, &q.head->client, 4);
-    else if (type != NAK4 && !(q.head->flags & FLAG_BROADCAST))
+    if (type != DHCP_NAK && q.head->ciaddr.addr != 0)
+        memcpy(out->to.bytes, &q.head->ciaddr, 4);
+    else if (type != DHCP_NAK && !(q.head->flags & FLAG_BROADCAST))
         out->to = n->address4;
     return !w.failed;
 }
 
 /* ---- DHCPv6 ---- */
 
-enum {
-    SOLICIT6 = 1,
-    ADVERTISE6 = 2,
-    REQUEST6 = 3,
-    CONFIRM6 = 4,
-    RENEW6 = 5,
-    REBIND6 = 6,
-    REPLY6 = 7,
-    RELEASE6 = 8,
-    DECLINE6 = 9,
-    INFORMATION6 = 11
-};
-
-enum {
-    OPTION6_CLIENT = 1,
-    OPTION6_SERVER = 2,
-    OPTION6_IA_NA = 3,
-    OPTION6_ADDRESS = 5,
-    OPTION6_STATUS = 13,
-    OPTION6_RAPID_COMMIT = 14,
-    OPTION6_DNS = 23
-};
-
-enum { STATUS_NONE = -1, STATUS_SUCCESS = 0, STATUS_NO_ADDRESS = 2, STATUS_NOT_ON_LINK = 4 };
-
-#define DUID_MAX      130        /* RFC 8415 section 11.1, with its type */
-#define DUID_LL       0x00030001 /* a link-layer address, of Ethernet */
+#define STATUS_NONE   -1
+#define DUID_MAX      130 /* RFC 8415 section 11.1, with its type */
+#define DUID_LL       (DHCP6_DUID_LL << 16 | LWIP_IANA_HWTYPE_ETHERNET)
 #define DUID_LL_BYTES 10
 #define IA_HEAD       12 /* IAID, T1, T2 */
 #define IA_MAX        4
 #define ADDRESS_BYTES 24 /* address, preferred and valid lifetime */
 
-struct request6 {
-    uint8_t type;
-    uint32_t transaction;
-    struct reader options;
-    struct option client, server;
-    bool rapid_commit;
-};
-
-static bool read_request6(const uint8_t *message, size_t size, struct request6 *q)
+/* Which message may hold or must hold our identifier (section 16). */
+static bool is_for_us(uint8_t type, const struct option *client, const struct option *server,
+                      const uint8_t us[DUID_LL_BYTES])
 {
-    struct reader r = reader_of(message, size);
-    struct option o;
-    *q = (struct request6){.type = reader_u8(&r), .transaction = (uint32_t)reader_be(&r, 3)};
-    q->options = r;
-    while (next_option(&r, WIDTH6, &o)) {
-        if ((o.kind == OPTION6_CLIENT && (o.size == 0 || o.size > DUID_MAX)) ||
-            (o.kind == OPTION6_IA_NA && o.size < IA_HEAD))
-            return false;
-        if (o.kind == OPTION6_CLIENT)
-            q->client = o;
-        else if (o.kind == OPTION6_SERVER)
-            q->server = o;
-        else if (o.kind == OPTION6_RAPID_COMMIT)
-            q->rapid_commit = true;
-    }
-    return !r.failed;
+    const uint64_t to_anybody = BIT(DHCP6_SOLICIT) | BIT(DHCP6_CONFIRM) | BIT(DHCP6_REBIND),
+                   to_us = BIT(DHCP6_REQUEST) | BIT(DHCP6_RENEW) | BIT(DHCP6_RELEASE) | BIT(DHCP6_DECLINE);
+    uint64_t bit = type <= DHCP6_INFOREQUEST ? BIT(type) : 0;
+    bool names_us = server->size == DUID_LL_BYTES && memcmp(server->value, us, DUID_LL_BYTES) == 0;
+    if (bit & to_anybody)
+        return client->value && !server->value;
+    if (bit & to_us)
+        return client->value && names_us;
+    return type == DHCP6_INFOREQUEST && (!server->value || names_us);
 }
 
 /* The next IA_NA; *inside are its own options. */
 static const uint8_t *next_association(struct reader *r, struct reader *inside)
 {
-    struct option o;
-    while (next_option(r, WIDTH6, &o))
-        if (o.kind == OPTION6_IA_NA) {
-            *inside = reader_of(o.value + IA_HEAD, o.size - IA_HEAD);
-            return o.value;
-        }
-    return NULL;
+    struct option o = next_of(r, WIDTH6, DHCP6_OPTION_IA_NA, IA_HEAD);
+    if (o.value)
+        *inside = reader_of(o.value + IA_HEAD, o.size - IA_HEAD);
+    return o.value;
 }
 
 static const uint8_t *next_address(struct reader *inside)
 {
-    struct option o;
-    while (next_option(inside, WIDTH6, &o))
-        if (o.kind == OPTION6_ADDRESS && o.size >= IP_BYTES_MAX)
-            return o.value;
-    return NULL;
-}
-
-/* Which message may hold or must hold our identifier (section 16). */
-static bool is_for_us(const struct request6 *q, const uint8_t us[DUID_LL_BYTES])
-{
-    const uint64_t to_anybody = BIT(SOLICIT6) | BIT(CONFIRM6) | BIT(REBIND6),
-                   to_us = BIT(REQUEST6) | BIT(RENEW6) | BIT(RELEASE6) | BIT(DECLINE6);
-    uint64_t type = q->type <= INFORMATION6 ? BIT(q->type) : 0;
-    bool names_us = q->server.size == DUID_LL_BYTES && memcmp(q->server.value, us, DUID_LL_BYTES) == 0;
-    if (type & to_anybody)
-        return q->client.value && !q->server.value;
-    if (type & to_us)
-        return q->client.value && names_us;
-    return q->type == INFORMATION6 && (!q->server.value || names_us);
+    return next_of(inside, WIDTH6, DHCP6_OPTION_IAADDR, IP_BYTES_MAX).value;
 }
 
 /* CONFIRM: are all the addresses that the client believes in ours? Without any there is no answer. */
-static int confirm(const struct guest_network *n, const struct request6 *q)
+static int confirm(const struct guest_network *n, struct reader options)
 {
     int status = STATUS_NONE;
-    struct reader r = q->options, inside;
+    struct reader inside;
     const uint8_t *address;
-    while (next_association(&r, &inside))
-        while ((address = next_address(&inside)))
-            if (status != STATUS_NOT_ON_LINK)
-                status = memcmp(address, n->address6.bytes, IP_BYTES_MAX) == 0 ? STATUS_SUCCESS
-                                                                               : STATUS_NOT_ON_LINK;
+    while (next_association(&options, &inside))
+        while ((address = next_address(&inside))) {
+            status = DHCP6_STATUS_SUCCESS;
+            if (memcmp(address, n->address6.bytes, IP_BYTES_MAX) != 0)
+                return DHCP6_STATUS_NOTONLINK;
+        }
     return status;
 }
 
 static void put_address(struct writer *w, const uint8_t *address, uint32_t lifetime)
 {
-    writer_be(w, OPTION6_ADDRESS, WIDTH6);
+    writer_be(w, DHCP6_OPTION_IAADDR, WIDTH6);
     writer_be(w, ADDRESS_BYTES, WIDTH6);
     writer_bytes(w, address, IP_BYTES_MAX);
     writer_be(w, lifetime, 4);
@@ -339,52 +272,60 @@ static void put_address(struct writer *w, const uint8_t *address, uint32_t lifet
 }
 
 /* The first IA_NA gets the address; those of the client that are no longer its own get lifetimes of 0. */
-static void put_associations(struct writer *w, const struct guest_network *n, const struct request6 *q)
+static void put_associations(struct writer *w, const struct guest_network *n, struct reader options,
+                             uint8_t type)
 {
-    struct reader r = q->options, inside;
+    struct reader inside;
     const uint8_t *ia, *address;
-    for (unsigned i = 0; i < IA_MAX && (ia = next_association(&r, &inside)); i++) {
+    bool renews = type == DHCP6_RENEW || type == DHCP6_REBIND;
+    for (unsigned i = 0; i < IA_MAX && (ia = next_association(&options, &inside)); i++) {
         uint8_t value[DHCP_ANSWER_MAX];
         struct writer v = writer_of(value, sizeof(value));
         writer_bytes(&v, ia, 4); /* IAID */
         writer_be(&v, n->lease / 2, 4);
         writer_be(&v, n->lease / 5 * 4, 4);
         if (i > 0)
-            put_number(&v, WIDTH6, OPTION6_STATUS, STATUS_NO_ADDRESS, 2);
+            put_number(&v, WIDTH6, DHCP6_OPTION_STATUS_CODE, DHCP6_STATUS_NOADDRSAVAIL, 2);
         else
             put_address(&v, n->address6.bytes, n->lease);
-        while (i == 0 && (q->type == RENEW6 || q->type == REBIND6) && (address = next_address(&inside)))
+        while (i == 0 && renews && (address = next_address(&inside)))
             if (memcmp(address, n->address6.bytes, IP_BYTES_MAX) != 0)
                 put_address(&v, address, 0);
         w->failed |= v.failed;
-        put_option(w, WIDTH6, OPTION6_IA_NA, value, v.at);
+        put_option(w, WIDTH6, DHCP6_OPTION_IA_NA, value, v.at);
     }
 }
 
 bool dhcp6_answer(const struct guest_network *n, const uint8_t *message, size_t size, struct dhcp_answer *out)
 {
-    struct request6 q;
     uint8_t us[DUID_LL_BYTES];
     ip_put32(us, DUID_LL);
-    memcpy(us + 4, n->mac.bytes, MAC_BYTES);
-    if (n->address6.version != 6 || !read_request6(message, size, &q) || !is_for_us(&q, us))
+    memcpy(us + 4, n->mac.addr, ETH_HWADDR_LEN);
+    struct reader r = reader_of(message, size);
+    uint8_t type = reader_u8(&r);
+    const uint8_t *transaction = reader_bytes(&r, DHCP6_TRANSACTION_ID_LEN);
+    struct option client = find(r, WIDTH6, DHCP6_OPTION_CLIENTID, 1),
+                  server = find(r, WIDTH6, DHCP6_OPTION_SERVERID, 0);
+    if (n->address6.version != 6 || !options_are_whole(r, WIDTH6) || client.size > DUID_MAX ||
+        !is_for_us(type, &client, &server, us))
         return false;
-    int status = q.type == CONFIRM6 ? confirm(n, &q) : STATUS_SUCCESS;
+    int status = type == DHCP6_CONFIRM ? confirm(n, r) : DHCP6_STATUS_SUCCESS;
     if (status == STATUS_NONE)
         return false;
+    bool rapid = type == DHCP6_SOLICIT && find(r, WIDTH6, DHCP6_OPTION_RAPID_COMMIT, 0).value;
     struct writer w = writer_of(out->data, sizeof(out->data));
-    writer_be(&w, q.type == SOLICIT6 && !q.rapid_commit ? ADVERTISE6 : REPLY6, 1);
-    writer_be(&w, q.transaction, 3);
-    if (q.client.value)
-        put_option(&w, WIDTH6, OPTION6_CLIENT, q.client.value, q.client.size);
-    put_option(&w, WIDTH6, OPTION6_SERVER, us, sizeof(us));
-    if (q.type == SOLICIT6 && q.rapid_commit)
-        put_option(&w, WIDTH6, OPTION6_RAPID_COMMIT, NULL, 0);
-    if (q.type == CONFIRM6 || q.type == RELEASE6 || q.type == DECLINE6)
-        put_number(&w, WIDTH6, OPTION6_STATUS, (uint32_t)status, 2);
-    else if (q.type != INFORMATION6)
-        put_associations(&w, n, &q);
-    put_dns(&w, WIDTH6, OPTION6_DNS, n);
+    writer_be(&w, type == DHCP6_SOLICIT && !rapid ? DHCP6_ADVERTISE : DHCP6_REPLY, 1);
+    writer_bytes(&w, transaction, DHCP6_TRANSACTION_ID_LEN);
+    if (client.value)
+        put_option(&w, WIDTH6, DHCP6_OPTION_CLIENTID, client.value, client.size);
+    put_option(&w, WIDTH6, DHCP6_OPTION_SERVERID, us, sizeof(us));
+    if (rapid)
+        put_option(&w, WIDTH6, DHCP6_OPTION_RAPID_COMMIT, NULL, 0);
+    if (type == DHCP6_CONFIRM || type == DHCP6_RELEASE || type == DHCP6_DECLINE)
+        put_number(&w, WIDTH6, DHCP6_OPTION_STATUS_CODE, (uint32_t)status, 2);
+    else if (type != DHCP6_INFOREQUEST)
+        put_associations(&w, n, r, type);
+    put_dns(&w, WIDTH6, DHCP6_OPTION_DNS_SERVERS, n);
     out->size = w.at;
     return !w.failed;
 }

@@ -3,6 +3,12 @@
  * (RFC 4861). */
 #include "services/vpn/guest.h"
 
+#include "lib/reader.h"
+#include "lib/strings.h"
+
+#include <lwip/def.h>
+#include <lwip/prot/icmp6.h>
+
 const struct ip_address ip_all_nodes = {6, {0xff, 0x02, [15] = 0x01}};
 
 #define PREFIX_LONGEST  30 /* two hosts */
@@ -11,104 +17,75 @@ const struct ip_address ip_all_nodes = {6, {0xff, 0x02, [15] = 0x01}};
 void guest_network_choose4(struct guest_network *n)
 {
     struct reader r = reader_of(n->address4.bytes, 4);
-    uint32_t address = (uint32_t)reader_be(&r, 4), mask, gateway;
-    n->prefix4 = PREFIX_LONGEST;
-    for (;; n->prefix4--) {
-        mask = UINT32_MAX >> n->prefix4;
-        if (((address & mask) != 0 && (address & mask) != mask) || n->prefix4 == PREFIX_SHORTEST)
-            break;
-    }
-    gateway = (address & ~mask) + 1;
-    if (gateway == address)
-        gateway++;
+    uint32_t address = (uint32_t)reader_be(&r, 4), mask, host;
+    n->prefix4 = PREFIX_LONGEST + 1;
+    do {
+        mask = UINT32_MAX >> --n->prefix4;
+        host = address & mask;
+    } while ((host == 0 || host == mask) && n->prefix4 > PREFIX_SHORTEST);
     n->gateway4 = (struct ip_address){.version = 4};
-    ip_put32(n->gateway4.bytes, gateway);
+    ip_put32(n->gateway4.bytes, (address & ~mask) + (host == 1 ? 2 : 1));
 }
 
-/* ---- ARP ---- */
-
-/* Where the fields stand. */
-#define ARP_OPERATION 6
-#define ARP_SENDER    8 /* MAC and IPv4 address */
-#define ARP_TARGET    18
-#define ARP_REPLY     2
-
-bool arp_answer(const struct guest_network *n, const uint8_t *message, size_t size, uint8_t out[ARP_BYTES])
+bool arp_answer(const struct guest_network *n, const uint8_t *message, size_t size, struct etharp_hdr *out)
 {
     /* Ethernet, IPv4, the lengths of their addresses; a request. */
-    static const uint8_t request[ARP_SENDER] = {0, 1, 8, 0, MAC_BYTES, 4, 0, 1}, nobody[4];
-    const uint8_t *sender = message + ARP_SENDER + MAC_BYTES, *target = message + ARP_TARGET + MAC_BYTES;
-    if (size < ARP_BYTES || memcmp(message, request, sizeof(request)) != 0)
+    static const uint8_t request[] = {0, 1, 8, 0, ETH_HWADDR_LEN, 4, 0, ARP_REQUEST}, nobody[4];
+    const struct etharp_hdr *asked = (const void *)message;
+    const void *sender = &asked->sipaddr, *target = &asked->dipaddr;
+    if (size < sizeof(*asked) || memcmp(message, request, sizeof(request)) != 0)
         return false;
     /* Its own address, announced or probed (RFC 5227): an answer would be a conflict. */
     bool own = n->address4.version == 4 && memcmp(target, n->address4.bytes, 4) == 0;
     if (own || memcmp(target, sender, 4) == 0 || memcmp(target, nobody, 4) == 0 ||
         (memcmp(sender, nobody, 4) == 0 && memcmp(target, n->gateway4.bytes, 4) != 0))
         return false;
-    memcpy(out, request, sizeof(request));
-    ip_put16(out + ARP_OPERATION, ARP_REPLY);
-    memcpy(out + ARP_SENDER, n->mac.bytes, MAC_BYTES);
-    memcpy(out + ARP_SENDER + MAC_BYTES, target, 4);
-    memcpy(out + ARP_TARGET, message + ARP_SENDER, MAC_BYTES + 4);
+    *out = *asked;
+    out->opcode = PP_HTONS(ARP_REPLY);
+    out->shwaddr = n->mac;
+    out->sipaddr = asked->dipaddr;
+    out->dhwaddr = asked->shwaddr;
+    out->dipaddr = asked->sipaddr;
     return true;
 }
 
 /* ---- Neighbour and router discovery ---- */
 
-#define ND_ADVERTISEMENT      136
-#define ND_ROUTER             0x80000000u
-#define ND_SOLICITED          0x40000000u
-#define ND_OVERRIDE           0x20000000u
-#define ND_SOURCE_LINK        1
-#define ND_TARGET_LINK        2
-#define ND_MTU                5
-#define ND_UNIT               8 /* lengths of options are counted in it */
-#define RA_TYPE               134
 #define RA_HOP_LIMIT          64
-#define RA_MANAGED_AND_OTHER  0xc0
 #define RA_LIFETIME_INTERVALS 3
 
-static void write_link_option(struct writer *w, uint8_t kind, const struct mac *mac)
+static struct lladdr_option link_option(uint8_t type, const struct eth_addr *mac)
 {
-    writer_be(w, kind, 1);
-    writer_be(w, 1, 1);
-    writer_bytes(w, mac->bytes, MAC_BYTES);
+    struct lladdr_option out = {.type = type, .length = 1};
+    memcpy(out.addr, mac, sizeof(out.addr));
+    return out;
 }
 
 bool neighbour_answer(const struct guest_network *n, const struct ip_address *from, const uint8_t *message,
-                      size_t size, struct ip_address *to, uint8_t out[NA_BYTES])
+                      size_t size, struct ip_address *to, struct neighbour_advertisement *out)
 {
     static const struct ip_address unspecified = {.version = 6};
-    struct reader r = reader_of(message, size);
-    (void)reader_bytes(&r, 8); /* type, code, checksum, reserved */
-    const uint8_t *target = reader_bytes(&r, IP_BYTES_MAX);
-    if (r.failed || n->gateway6.version != 6 || memcmp(target, n->gateway6.bytes, IP_BYTES_MAX) != 0)
+    const struct ns_header *asked = (const void *)message;
+    if (size < sizeof(*asked) || memcmp(&asked->target_address, n->gateway6.bytes, IP_BYTES_MAX) != 0)
         return false;
     bool probe = ip_equal(from, &unspecified); /* somebody wants our address: it is taken */
     *to = probe ? ip_all_nodes : *from;
-    struct writer w = writer_of(out, NA_BYTES);
-    writer_be(&w, (uint64_t)ND_ADVERTISEMENT << 24, 4);
-    writer_be(&w, ND_ROUTER | ND_OVERRIDE | (probe ? 0 : ND_SOLICITED), 4);
-    writer_bytes(&w, n->gateway6.bytes, IP_BYTES_MAX);
-    write_link_option(&w, ND_TARGET_LINK, &n->mac);
-    return !w.failed;
+    *out = (struct neighbour_advertisement){
+        .head = {.type = ICMP6_TYPE_NA, .target_address = asked->target_address},
+        .link = link_option(ND6_OPTION_TYPE_TARGET_LLADDR, &n->mac)};
+    out->head.flags = ND6_FLAG_ROUTER | ND6_FLAG_OVERRIDE | (probe ? 0 : ND6_FLAG_SOLICITED);
+    return true;
 }
 
-size_t router_advertisement(const struct guest_network *n, uint8_t out[RA_MAX])
+size_t router_advertise(const struct guest_network *n, struct router_advertisement *out)
 {
-    struct writer w = writer_of(out, RA_MAX);
-    bool routes = n->address6.version == 6;
-    writer_be(&w, (uint64_t)RA_TYPE << 24, 4);
-    writer_be(&w, RA_HOP_LIMIT, 1);
-    writer_be(&w, routes ? RA_MANAGED_AND_OTHER : 0, 1);
-    writer_be(&w, routes ? RA_LIFETIME_INTERVALS * RA_INTERVAL_S : 0, 2);
-    writer_be(&w, 0, 8); /* reachable time and retransmission timer: the guest's own */
-    write_link_option(&w, ND_SOURCE_LINK, &n->mac);
-    if (n->mtu >= 1280) {
-        writer_be(&w, ND_MTU, 1);
-        writer_be(&w, 1, 1);
-        writer_be(&w, 0, 2);
-        writer_be(&w, n->mtu, 4);
+    *out = (struct router_advertisement){
+        .head = {.type = ICMP6_TYPE_RA, .current_hop_limit = RA_HOP_LIMIT},
+        .link = link_option(ND6_OPTION_TYPE_SOURCE_LLADDR, &n->mac),
+        .mtu = {.type = ND6_OPTION_TYPE_MTU, .length = 1, .mtu = lwip_htonl(n->mtu)}};
+    if (n->address6.version == 6) {
+        out->head.flags = ND6_RA_FLAG_MANAGED_ADDR_CONFIG | ND6_RA_FLAG_OTHER_CONFIG;
+        out->head.router_lifetime = PP_HTONS(RA_LIFETIME_INTERVALS * RA_INTERVAL_S);
     }
-    return w.failed ? 0 : w.at;
+    return n->mtu >= IPV6_MTU_MIN ? sizeof(*out) : offsetof(struct router_advertisement, mtu);
 }

@@ -15,19 +15,18 @@ struct service {
     struct tunnel *tunnel;
     struct ike *ike;
     struct guest guest;
-    struct exceptions exceptions;       /* networks is NULL without any in the policy */
-    struct ip_address local, remote;    /* as IKE was last told; version 0: not yet */
-    struct ip_address local4;           /* on the wire, for exceptions */
-    struct ip_address gateway;          /* as the policy or the last DNS answer says */
-    uint8_t version;                    /* of the address that is asked for */
-    unsigned misses;                    /* names without an address, in a row */
-    uint64_t now;                       /* of the round that runs */
-    uint64_t resolve_due;               /* when to ask for the name */
-    uint64_t changed;                   /* when the tunnel came up or went down */
+    struct exceptions exceptions;    /* networks is NULL without any in the policy */
+    struct ip_address local, remote; /* as IKE was last told; version 0: not yet */
+    struct ip_address local4;        /* on the wire, for exceptions */
+    struct ip_address gateway;       /* as the policy or the last DNS answer says */
+    unsigned misses;      /* names without an address in a row; after an odd number, IPv6's is asked for */
+    uint64_t now;         /* of the round that runs */
+    uint64_t resolve_due; /* when to ask for the name */
+    uint64_t changed;     /* when the tunnel came up or went down */
     bool resolving, suspected, touched; /* touched: lwIP or IKE may have something to do at once */
     bool up;
-    char last_error[REPORT_MAX];
-    struct mac wire_mac;
+    struct report unresolved; /* why the gateway's name has no address; IKE keeps its own last error */
+    struct eth_addr wire_mac;
     uint64_t wire_frames_in;
 };
 
@@ -47,8 +46,7 @@ void service_wire_frame(struct service *service, uint8_t *frame, size_t size);
 /* Everything that time makes due; returns when to be called again. */
 uint64_t service_tick(struct service *service);
 
-/* The state in words, a line at a time. */
-void service_describe(const struct service *service, void (*line)(void *context, const char *text),
-                      void *context);
+/* The state in words. */
+void service_describe(const struct service *service, const struct describer *d);
 
 #endif

@@ -22,11 +22,11 @@ bool vpn_link(enum vpn_side side);                /* is the wire plugged in? */
  * to stop (false). */
 bool vpn_wait(uint64_t until);
 uint64_t vpn_now(void); /* milliseconds, never goes back */
-/* Seconds since 1970. The first parameter of these two is not used: they stand in the tables of callbacks of
- * IKE and of libcrypto as they are. */
+/* Seconds since 1970. The first parameter of these three is not used: they stand in the tables of callbacks
+ * of IKE and of libcrypto as they are. */
 uint64_t vpn_seconds(void *context);
 bool vpn_entropy(void *context, void *out, size_t size) must_check;
-void vpn_log(const char *sentence);
+void vpn_log(void *context, const char *sentence);
 
 /* A secret that the policy names; the caller wipes it. False when there is none or it is larger than the
  * room. */

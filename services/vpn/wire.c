@@ -19,10 +19,6 @@
 #include <lwip/udp.h>
 #include <netif/ethernet.h>
 
-/* How long the next hop's MAC is used before lwIP is asked again, so that its ARP and neighbour caches stay
- * alive and a changed router is noticed. */
-#define NEXT_HOP_MS 1000
-
 #define MARKER_BYTES 4 /* of zero: not ESP (RFC 3948 section 2.2) */
 
 #define ICMPV6_ECHO_LAST 129 /* errors are 1 to 127, echoes 128 and 129 */
@@ -30,37 +26,31 @@
 /* Our host; lwIP points into it. */
 static struct wire {
     struct netif netif;
-    struct mac mac;
     const struct wire_settings *settings;
     const struct wire_callbacks *callbacks;
     void *owner;
-    struct udp_pcb *ports[2]; /* 500 and 4500 */
-    ip_addr_t router6;        /* static; of IPv4 when there is none */
-    /* The Ethernet address to which sealed packets for one destination go, good until a time. */
-    struct mac next_hop;
-    struct ip_address next_hop_for;
-    uint64_t next_hop_until;
-    size_t learning; /* while wire_send_sealed asks lwIP: the frame's size */
-    bool learned;
+    ip_addr_t router6; /* static; of IPv4 when there is none */
+    /* The Ethernet address to which packets for one destination go. Good until the next wire_tick, so that
+     * lwIP's ARP and neighbour caches stay alive and a changed router is noticed. */
+    struct eth_addr next_hop;
+    struct ip_address next_hop_for; /* version 0: not known */
+    size_t learning; /* the size of the frame that shall tell it; 0 when it has, or none is asked */
 } wire;
 
-static ip_addr_t to_lwip(const struct ip_address *ip) /* version 0: the unspecified IPv4 address */
+static struct udp_pcb *ports[2]; /* 500 and 4500, open for good */
+
+/* version 0 is the unspecified address; both have the bytes in the same order. */
+static ip_addr_t to_lwip(const struct ip_address *ip)
 {
     ip_addr_t out = {.type = ip->version == 6 ? IPADDR_TYPE_V6 : IPADDR_TYPE_V4};
-    if (ip->version == 6)
-        memcpy(ip_2_ip6(&out)->addr, ip->bytes, 16);
-    else
-        memcpy(&ip_2_ip4(&out)->addr, ip->bytes, 4);
+    memcpy(&out.u_addr, ip->bytes, ip_bytes(ip->version));
     return out;
 }
 
 static struct ip_address from_lwip(const ip_addr_t *ip)
 {
-    struct ip_address out = {.version = IP_IS_V6(ip) ? 6 : 4};
-    if (IP_IS_V6(ip))
-        memcpy(out.bytes, ip_2_ip6(ip)->addr, 16);
-    else
-        memcpy(out.bytes, &ip_2_ip4(ip)->addr, 4);
+    struct ip_address out = {.version = ip_addr_isany(ip) ? 0 : IP_IS_V6(ip) ? 6 : 4};
+    memcpy(out.bytes, &ip->u_addr, ip_bytes(out.version));
     return out;
 }
 
@@ -69,89 +59,72 @@ static struct ip_address from_lwip(const ip_addr_t *ip)
 /* Of ICMPv6 only neighbour discovery and multicast listener reports: no errors, no echoes. */
 static bool is_silent_host(const uint8_t *frame, size_t size)
 {
-    const size_t type_at = ETHERNET_HEADER + IPV6_HEADER_BYTES;
-    return frame_type(frame) != ETHERTYPE_IPV6 || size <= type_at ||
-           frame[ETHERNET_HEADER + IPV6_NEXT_HEADER] != PROTOCOL_ICMPV6 || frame[type_at] > ICMPV6_ECHO_LAST;
+    const size_t type_at = SIZEOF_ETH_HDR + IPV6_HEADER_BYTES;
+    return frame_type(frame) != ETHTYPE_IPV6 || size <= type_at ||
+           frame[SIZEOF_ETH_HDR + IPV6_NEXT_HEADER] != PROTOCOL_ICMPV6 || frame[type_at] > ICMPV6_ECHO_LAST;
 }
 
-/* lwIP's frames: ARP, ND, DHCP, DNS, IKE, and the first sealed packet to a next hop that is not known yet. */
+/* lwIP's frames: ARP, ND, DHCP, DNS, IKE, and the first packet to a next hop that is not known yet. */
 static err_t send_frame(struct netif *netif, struct pbuf *p)
 {
     static uint8_t frame[FRAME_MAX];
     (void)netif;
-    if (p->tot_len > sizeof(frame) || p->tot_len < ETHERNET_HEADER)
+    if (p->tot_len > sizeof(frame) || p->tot_len < SIZEOF_ETH_HDR)
         return ERR_BUF;
     (void)pbuf_copy_partial(p, frame, p->tot_len, 0);
     if (!is_silent_host(frame, p->tot_len))
         return ERR_OK;
     /* Not what lwIP sends to find the next hop out. */
-    if (p->tot_len == wire.learning && !(frame[0] & MAC_GROUP_BIT) && frame_type(frame) != ETHERTYPE_ARP) {
-        memcpy(wire.next_hop.bytes, frame, MAC_BYTES);
-        wire.learned = true;
+    if (p->tot_len == wire.learning && !(frame[0] & MAC_GROUP_BIT) && frame_type(frame) != ETHTYPE_ARP) {
+        memcpy(wire.next_hop.addr, frame, ETH_HWADDR_LEN);
+        wire.learning = 0;
     }
     vpn_frame_send(SIDE_WIRE, frame, p->tot_len);
     return ERR_OK;
 }
 
-/* The way through lwIP: it finds the next hop, or queues the packet until it knows it. */
-static void send_by_lwip(const struct ip_address *destination, const uint8_t *packet, size_t size)
+void wire_send(void *owner, const struct ip_address *destination, uint8_t *packet, size_t size)
 {
+    (void)owner;
+    if (size > wire.netif.mtu || !netif_is_link_up(&wire.netif))
+        return;
+    if (ip_equal(destination, &wire.next_hop_for)) {
+        uint8_t *frame = packet - SIZEOF_ETH_HDR;
+        frame_header(frame, &wire.next_hop, (const struct eth_addr *)wire.netif.hwaddr,
+                     destination->version == 4 ? ETHTYPE_IP : ETHTYPE_IPV6);
+        vpn_frame_send(SIDE_WIRE, frame, SIZEOF_ETH_HDR + size);
+        return;
+    }
+    /* The way through lwIP: it finds the next hop, or queues the packet until it knows it. */
     ip_addr_t to = to_lwip(destination);
     struct pbuf *p = pbuf_alloc(PBUF_LINK, (u16_t)size, PBUF_RAM);
     if (!p)
         return;
-    if (pbuf_take(p, packet, (u16_t)size) == ERR_OK) {
-        if (IP_IS_V6(&to))
-            (void)wire.netif.output_ip6(&wire.netif, p, ip_2_ip6(&to));
-        else
-            (void)wire.netif.output(&wire.netif, p, ip_2_ip4(&to));
-    }
+    (void)pbuf_take(p, packet, (u16_t)size);
+    wire.learning = SIZEOF_ETH_HDR + size; /* if it is sent at once, send_frame notes the MAC */
+    if (IP_IS_V6(&to))
+        (void)wire.netif.output_ip6(&wire.netif, p, ip_2_ip6(&to));
+    else
+        (void)wire.netif.output(&wire.netif, p, ip_2_ip4(&to));
     pbuf_free(p);
-}
-
-void wire_send_sealed(const struct ip_address *destination, uint8_t *packet, size_t size, uint64_t now)
-{
-    if (size > FRAME_MAX - ETHERNET_HEADER || size > wire.netif.mtu || !netif_is_link_up(&wire.netif))
-        return;
-    if (now < wire.next_hop_until && ip_equal(destination, &wire.next_hop_for)) {
-        uint8_t *frame = packet - ETHERNET_HEADER;
-        frame_header(frame, &wire.next_hop, &wire.mac,
-                     destination->version == 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
-        vpn_frame_send(SIDE_WIRE, frame, ETHERNET_HEADER + size);
-        return;
-    }
-    wire.learned = false;
-    wire.learning = ETHERNET_HEADER + size; /* if lwIP sends it at once, send_frame notes the MAC */
-    send_by_lwip(destination, packet, size);
+    if (wire.learning == 0)
+        wire.next_hop_for = *destination;
     wire.learning = 0;
-    wire.next_hop_for = *destination;
-    wire.next_hop_until = wire.learned ? now + NEXT_HOP_MS : 0;
-}
-
-void wire_send_plain(const struct ip_address *destination, const uint8_t *packet, size_t size)
-{
-    if (size <= wire.netif.mtu && netif_is_link_up(&wire.netif))
-        send_by_lwip(destination, packet, size);
 }
 
 /* ---- Receiving ---- */
 
-static void take_in(const uint8_t *data, size_t size, netif_input_fn enter)
+void wire_receive(uint16_t type, const uint8_t *payload, size_t size)
 {
     bool fits = size > 0 && size <= UINT16_MAX;
     struct pbuf *p = fits ? pbuf_alloc(PBUF_RAW, (u16_t)size, PBUF_POOL) : NULL;
-    if (p && (pbuf_take(p, data, (u16_t)size) != ERR_OK || enter(p, &wire.netif) != ERR_OK))
-        pbuf_free(p);
-}
-
-void wire_arp(const uint8_t *frame, size_t size)
-{
-    take_in(frame, size, ethernet_input);
-}
-
-void wire_packet(const uint8_t *packet, size_t size)
-{
-    take_in(packet, size, ip_input);
+    if (!p)
+        return;
+    (void)pbuf_take(p, payload, (u16_t)size);
+    if (type == ETHTYPE_ARP)
+        etharp_input(p, &wire.netif);
+    else
+        (void)ip_input(p, &wire.netif);
 }
 
 /* ---- IKE's ports ---- */
@@ -169,31 +142,23 @@ static void receive(void *context, struct udp_pcb *pcb, struct pbuf *p, const ip
     pbuf_free(p);
     if (!fits || memcmp(message, marker, skip) != 0)
         return;
-    struct ike_datagram datagram = {.data = message + skip, .size = size - skip};
-    datagram.local.ip = from_lwip(ip_current_dest_addr());
-    datagram.local.port = pcb->local_port;
-    datagram.remote.ip = from_lwip(from);
-    datagram.remote.port = port;
+    const struct ike_datagram datagram = {.local = {from_lwip(ip_current_dest_addr()), pcb->local_port},
+                                          .remote = {from_lwip(from), port},
+                                          .data = message + skip,
+                                          .size = size - skip};
     wire.callbacks->ike(wire.owner, &datagram);
 }
 
 static bool open_ports(void)
 {
-    static const uint16_t numbers[ARRAY_COUNT(wire.ports)] = {IKE_PORT, IKE_NAT_PORT};
+    static const uint16_t numbers[ARRAY_COUNT(ports)] = {IKE_PORT, IKE_NAT_PORT};
     for (unsigned i = 0; i < ARRAY_COUNT(numbers); i++) {
-        struct udp_pcb *pcb = wire.ports[i] = udp_new_ip_type(IPADDR_TYPE_ANY);
+        struct udp_pcb *pcb = ports[i] = udp_new_ip_type(IPADDR_TYPE_ANY);
         if (!pcb || udp_bind(pcb, IP_ANY_TYPE, numbers[i]) != ERR_OK)
             return false;
         udp_recv(pcb, receive, NULL);
     }
     return true;
-}
-
-static void close_ports(void)
-{
-    for (unsigned i = 0; i < ARRAY_COUNT(wire.ports); i++)
-        if (wire.ports[i])
-            udp_remove(wire.ports[i]);
 }
 
 void wire_send_ike(void *owner, const struct ike_datagram *datagram)
@@ -211,7 +176,7 @@ void wire_send_ike(void *owner, const struct ike_datagram *datagram)
     memcpy((uint8_t *)p->payload + skip, datagram->data, datagram->size);
     ip_addr_t from = to_lwip(&datagram->local.ip), to = to_lwip(&datagram->remote.ip);
     /* What cannot be sent now is sent again by IKE's own timer. */
-    (void)udp_sendto_if_src(wire.ports[natted], p, &to, datagram->remote.port, &wire.netif, &from);
+    (void)udp_sendto_if_src(ports[natted], p, &to, datagram->remote.port, &wire.netif, &from);
     pbuf_free(p);
 }
 
@@ -230,8 +195,8 @@ static err_t set_up_interface(struct netif *netif)
     netif->output_ip6 = ethip6_output;
     netif->linkoutput = send_frame;
     netif->mtu = (uint16_t)wire.settings->mtu;
-    netif->hwaddr_len = MAC_BYTES;
-    memcpy(netif->hwaddr, wire.mac.bytes, MAC_BYTES);
+    netif->hwaddr_len = ETH_HWADDR_LEN;
+    vpn_mac(SIDE_WIRE, netif->hwaddr);
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_MLD6;
     return ERR_OK;
 }
@@ -271,19 +236,16 @@ static void set_dns(void)
 
 bool wire_start(const struct wire_settings *s, const struct wire_callbacks *callbacks, void *owner)
 {
-    static bool initialised;
-    if (!initialised)
+    static bool ready;
+    if (!ready) {
         lwip_init();
-    initialised = true;
+        ready = open_ports();
+    }
     wire = (struct wire){.callbacks = callbacks, .owner = owner, .settings = s};
-    vpn_mac(SIDE_WIRE, wire.mac.bytes);
-    if (!netif_add(&wire.netif, NULL, NULL, NULL, NULL, set_up_interface, ethernet_input))
+    if (!ready || !netif_add(&wire.netif, NULL, NULL, NULL, NULL, set_up_interface, ethernet_input))
         return false;
     netif_set_default(&wire.netif);
     netif_set_up(&wire.netif);
-    set_dns();
-    if (!open_ports())
-        return false;
     set_addresses4(&s->ipv4);
     set_addresses6(&s->ipv6);
     return true;
@@ -291,56 +253,39 @@ bool wire_start(const struct wire_settings *s, const struct wire_callbacks *call
 
 void wire_stop(void)
 {
-    close_ports();
     dhcp_release_and_stop(&wire.netif);
     dhcp_cleanup(&wire.netif);
     netif_remove(&wire.netif);
 }
 
-static void follow_link(void)
-{
-    if (vpn_link(SIDE_WIRE)) {
-        netif_set_link_up(&wire.netif); /* DHCP and router discovery start again by themselves */
-        return;
-    }
-    netif_set_link_down(&wire.netif);
-    wire.next_hop_until = 0;
-}
-
 uint32_t wire_tick(void)
 {
-    follow_link();
+    if (vpn_link(SIDE_WIRE))
+        netif_set_link_up(&wire.netif); /* DHCP and router discovery start again by themselves */
+    else
+        netif_set_link_down(&wire.netif);
+    wire.next_hop_for.version = 0;
     sys_check_timeouts();
     set_dns();
     return sys_timeouts_sleeptime();
 }
 
-void wire_address4(struct ip_address *out)
+struct ip_address wire_address4(void)
 {
-    *out = from_lwip(netif_ip_addr4(&wire.netif));
-    if (ip4_addr_isany(netif_ip4_addr(&wire.netif)))
-        out->version = 0;
+    return from_lwip(netif_ip_addr4(&wire.netif));
 }
 
 bool wire_local_for(const struct ip_address *remote, struct ip_address *local)
 {
     ip_addr_t to = to_lwip(remote);
-    const ip_addr_t *from;
-    if (!netif_is_link_up(&wire.netif))
+    const ip_addr_t *from = ip_netif_get_local_ip(&wire.netif, &to);
+    if (!from || !ip_route(from, &to))
         return false;
-    if (IP_IS_V6(&to)) {
-        from = ip6_select_source_address(&wire.netif, ip_2_ip6(&to));
-        if (!from || (ip6_addr_islinklocal(ip_2_ip6(from)) && !ip6_addr_islinklocal(ip_2_ip6(&to))))
-            return false;
-    } else {
-        from = netif_ip_addr4(&wire.netif);
-        if (ip4_addr_isany(ip_2_ip4(from)) ||
-            (!ip4_addr_netcmp(ip_2_ip4(&to), ip_2_ip4(from), netif_ip4_netmask(&wire.netif)) &&
-             ip4_addr_isany(netif_ip4_gw(&wire.netif))))
-            return false;
-    }
     *local = from_lwip(from);
-    return true;
+    if (IP_IS_V6(&to)) /* a link-local address is not heard beyond the link */
+        return !ip6_addr_islinklocal(ip_2_ip6(from)) || ip6_addr_islinklocal(ip_2_ip6(&to));
+    return ip4_addr_netcmp(ip_2_ip4(&to), ip_2_ip4(from), netif_ip4_netmask(&wire.netif)) ||
+           !ip4_addr_isany(netif_ip4_gw(&wire.netif));
 }
 
 /* ---- Names ---- */
@@ -359,7 +304,7 @@ bool wire_resolve(const char *name, uint8_t version)
 {
     ip_addr_t address;
     struct ip_address server = from_lwip(dns_getserver(0)), local;
-    if (ip_addr_isany(dns_getserver(0)) || !wire_local_for(&server, &local))
+    if (server.version == 0 || !wire_local_for(&server, &local))
         return false;
     /* One version at a time: with two, lwIP answers with the remembered address of the other one. */
     err_t error = dns_gethostbyname_addrtype(name, &address, found, NULL,
@@ -389,6 +334,6 @@ void wire_assertion_failed(const char *what)
 {
     char text[160];
     (void)format(text, sizeof(text), "The VPN's network stack stopped: %s.", what);
-    vpn_log(text);
+    vpn_log(NULL, text);
     __builtin_trap();
 }

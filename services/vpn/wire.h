@@ -3,8 +3,8 @@
  * sealed ESP packets go past it. lwIP is one instance of global state, and so is this; one thread owns it.
  *
  * Nothing else in the service sends on the wire. What gets there is lwIP's own traffic, IKE through
- * wire_send_ike, what the tunnel hands to wire_send_sealed, and, where the policy has exceptions,
- * wire_send_plain.
+ * wire_send_ike, and through wire_send what the tunnel has sealed and, where the policy has exceptions,
+ * those.
  */
 #ifndef SHOJI_SERVICES_VPN_WIRE_H
 #define SHOJI_SERVICES_VPN_WIRE_H
@@ -17,7 +17,7 @@
 struct wire_family {
     bool automatic;                    /* DHCP, router advertisements; else `address` */
     struct ip_address address, router; /* version 0: none */
-    uint8_t prefix;
+    uint64_t prefix;                   /* of the address */
 };
 
 struct wire_settings {
@@ -41,9 +41,8 @@ bool wire_start(const struct wire_settings *settings, const struct wire_callback
 /* Gives the addresses back; nothing is sent or received afterwards. */
 void wire_stop(void);
 
-/* What is not ESP: a whole ARP frame, or an IP packet without its Ethernet header. */
-void wire_arp(const uint8_t *frame, size_t size);
-void wire_packet(const uint8_t *packet, size_t size);
+/* What is not ESP: the payload of an Ethernet frame, ARP or an IP packet. */
+void wire_receive(uint16_t type, const uint8_t *payload, size_t size);
 
 /* Does what is due; returns the milliseconds until the next time. */
 uint32_t wire_tick(void);
@@ -59,12 +58,10 @@ bool wire_resolve(const char *name, uint8_t version) must_check;
 void wire_send_ike(void *owner, const struct ike_datagram *datagram);
 
 /* Our IPv4 address; version 0 while there is none. */
-void wire_address4(struct ip_address *out);
+struct ip_address wire_address4(void);
 
-/* Sends a packet of exceptions.c, which is called only where the policy has plain networks. */
-void wire_send_plain(const struct ip_address *destination, const uint8_t *packet, size_t size);
-
-/* Sends a sealed outer IP packet of the tunnel, with TUNNEL_HEADROOM writable bytes in front of it. */
-void wire_send_sealed(const struct ip_address *destination, uint8_t *packet, size_t size, uint64_t now);
+/* tunnel_callbacks.to_wire; also for the packets of exceptions.c, which is called only where the policy has
+ * plain networks. SIZEOF_ETH_HDR writable bytes are in front of the packet. The owner is not used. */
+void wire_send(void *owner, const struct ip_address *destination, uint8_t *packet, size_t size);
 
 #endif

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/ipsec/credential.h"
-#include "crypto/ipsec/identity.h"
+#include "crypto/ipsec/credential_parts.h"
 #include "crypto/port/port.h"
 #include "lib/reader.h"
 #include "tests/unit/support/certificate_maker.h"
@@ -14,8 +13,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-static struct trust *by_certificate, *by_key;
-static const struct auth_octets octets = {(const uint8_t *)"octets", 6, "SHA256"};
+static struct credential *by_certificate, *by_key;
+static struct credential_files own;
+static const struct auth_octets octets = {{(const uint8_t *)"octets", 6}, "SHA256"};
 
 static void require(bool condition)
 {
@@ -40,8 +40,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     uint8_t secret[32];
     require(crypto_start(&surroundings) && crypto_cpu_entropy(NULL, secret, sizeof(secret)));
     make_certificate(&(struct recipe){.name = "root", .authority = true}, &root);
-    by_certificate = trust_certificates(made_view(&root), (struct bytes_view){0}, false, &problem);
-    by_key = trust_psk(secret, sizeof(secret), &problem);
+    own = (struct credential_files){
+        .chain = made_view(&root), .private_key = made_key_view(&root), .authorities = made_view(&root)};
+    by_certificate = credential_certificates(&own, &problem);
+    by_key = credential_psk(secret, sizeof(secret), &problem);
     require(by_certificate && by_key);
     return 0;
 }
@@ -73,10 +75,10 @@ static void claim_it(struct reader r)
     for (unsigned i = 0; i < CERTIFICATES_MAX && reader_left(&r) > 0; i++)
         claim.certificates[claim.certificate_count++] = take(&r, &owned[i + 1]);
     struct report problem = {""};
-    require(!trust_verify(by_certificate, &octets, &claim, &problem));
+    require(!credential_verify(by_certificate, &octets, &claim, &problem));
     require_sentence(problem.text);
     problem = (struct report){""};
-    require(!trust_verify(by_key, &octets, &claim, &problem));
+    require(!credential_verify(by_key, &octets, &claim, &problem));
     require_sentence(problem.text);
     for (unsigned i = 0; i <= claim.certificate_count; i++)
         free(owned[i]);
@@ -84,14 +86,15 @@ static void claim_it(struct reader r)
 
 static void load_it(struct bytes_view file)
 {
-    struct report problem = {""};
-    struct trust *trust = trust_certificates(file, file, true, &problem);
-    require(!trust == (problem.text[0] != '\0'));
-    trust_free(trust);
-    problem = (struct report){""};
-    struct credential *credential = credential_certificate(file, file, &problem);
-    require(!credential == (problem.text[0] != '\0'));
-    credential_free(credential);
+    /* One of the four at a time, the rest is good. */
+    for (unsigned i = 0; i < 4; i++) {
+        struct report problem = {""};
+        struct credential_files files = own;
+        *(struct bytes_view *[]){&files.chain, &files.private_key, &files.authorities, &files.crls}[i] = file;
+        struct credential *credential = credential_certificates(&files, &problem);
+        require(!credential == (problem.text[0] != '\0'));
+        credential_free(credential);
+    }
 }
 
 static void name_it(const uint8_t *data, size_t size)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/reader.h"
 #include "services/vpn/guest.h"
 #include "services/vpn/wire.h"
 #include "tests/unit/support/ip_maker.h"
@@ -32,10 +33,8 @@ static struct guest_network network(void)
         .address6 = ip_of("fd30::1"),
         .mtu = 1400,
         .lease = 60,
-        .inner = {.dns = {ip_of("10.20.0.53"), ip_of("fd20::53")},
-                  .dns_count = 2,
-                  .subnets = {{.first = ip_of("10.20.0.0"), .last = ip_of("10.20.0.255")}},
-                  .subnet_count = 1},
+        .inner = {.dns = {2, {ip_of("10.20.0.53"), ip_of("fd20::53")}},
+                  .subnets = {1, {{.first = ip_of("10.20.0.0"), .last = ip_of("10.20.0.255")}}}},
         .everything4 = true};
     guest_network_choose4(&n);
     return n;
@@ -67,7 +66,6 @@ static void to_guest(void *owner, uint8_t *packet, size_t size)
 /* A whole frame of the guest. Nothing may come out on the wire. */
 static void frame(const uint8_t *data, size_t size)
 {
-    static const struct tunnel_settings settings = {.wire_mtu = 1500, .guest_mtu = 1500};
     struct tunnel_callbacks callbacks = nowhere;
     struct guest g;
     uint8_t copy[FRAME_MAX];
@@ -75,10 +73,10 @@ static void frame(const uint8_t *data, size_t size)
         return;
     world_reset();
     callbacks.to_guest = to_guest;
-    struct tunnel *tunnel = tunnel_create(&settings, &callbacks, &g);
+    struct tunnel *tunnel = tunnel_create(1500, false, &callbacks, &g);
     require(tunnel != NULL);
     guest_start(&g, tunnel, 60, world.now);
-    struct ike_inner inner = {.address_count = 2, .address = {ip_of("10.30.0.1"), ip_of("fd30::1")}};
+    struct ike_inner inner = {.address = {2, {ip_of("10.30.0.1"), ip_of("fd30::1")}}};
     guest_set_inner(&g, &inner, world.now);
     memcpy(copy, data, size);
     guest_frame(&g, copy, size, world.now);
@@ -125,7 +123,7 @@ static void answer_client(const uint8_t *data, size_t size)
                                      .destination_port = 68};
     size_t length = packet_write(packet, sizeof(packet), &flow, message, MAX(size + 4, (size_t)OPTIONS_AT));
     require(length > 0);
-    wire_packet(packet, length);
+    wire_receive(ETHTYPE_IP, packet, length);
 }
 
 /* Two answers, to DISCOVER and REQUEST: a length in two bytes, then the first one's bytes. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/format.h"
+#include "lib/writer.h"
 #include "services/vpn/frame.h"
 #include "services/vpn/wire.h"
 #include "tests/unit/support/ip_maker.h"
@@ -46,7 +47,7 @@ static void know_server(const struct ip_address *server)
     memcpy(arp + 28, server->bytes, 4);
     vpn_mac(SIDE_WIRE, arp + 32);
     memcpy(arp + 38, us.bytes, 4);
-    wire_arp(arp, sizeof(arp));
+    wire_receive(ETHTYPE_ARP, arp + SIZEOF_ETH_HDR, sizeof(arp) - SIZEOF_ETH_HDR);
 }
 
 /* The last query on the wire; NULL: none. */
@@ -84,7 +85,7 @@ static void respond(const struct ip_address *server, const uint8_t *data, size_t
                                      .destination_port = port};
     size_t length = packet_write(packet, sizeof(packet), &flow, message, w.at);
     require(!w.failed && length > 0);
-    wire_packet(packet, length);
+    wire_receive(ETHTYPE_IP, packet, length);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

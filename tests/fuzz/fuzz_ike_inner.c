@@ -61,11 +61,9 @@ static void send_message(struct world *w, uint8_t how, bool raw, const uint8_t *
     if (b.w.failed)
         return;
     bool response = how & AS_RESPONSE;
-    if (response && sa->request.kind == EX_NONE)
+    if (response && !sa->request.kind)
         return;
-    uint8_t type = response            ? exchange_kinds[sa->request.kind].type
-                   : (how & AS_CREATE) ? CREATE_CHILD_SA
-                                       : INFORMATIONAL;
+    uint8_t type = response ? sa->request.kind->type : (how & AS_CREATE) ? CREATE_CHILD_SA : INFORMATIONAL;
     peer_send_sealed(&w->peer, peer, type, response, response ? sa->next_id - 1 : sa->expected_id, &b);
     while (w->to_us.count) {
         struct wire_datagram *d = w->to_us.item[0];

@@ -214,7 +214,6 @@ static void step(struct world *w, uint8_t operation, uint8_t *bytes, size_t size
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct tunnel_settings settings = {.wire_mtu = MTU, .guest_mtu = MTU, .copy_dscp = true};
     static const struct ip_address gateway4 = {.version = 4, .bytes = {10, 9, 0, 1}};
     static const struct ip_address gateway6 = {.version = 6, .bytes = {0xfe, 0x80, [15] = 1}};
     static struct world w;
@@ -223,7 +222,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* New ones each time: with the same, the fuzzer learns what the ciphertext will be and has the guest say
      * it. */
     require(crypto_cpu_entropy(NULL, &keys, sizeof(keys)));
-    w.tunnel = tunnel_create(&settings, &callbacks, &w);
+    w.tunnel = tunnel_create(MTU, true, &callbacks, &w);
     require(w.tunnel);
     tunnel_set_gateway(w.tunnel, &gateway4, &gateway6);
     add_sa(&w, 0, false);

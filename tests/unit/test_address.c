@@ -72,6 +72,7 @@ static void test_address_text(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
         assert_false(parses(bad[i]));
     struct ip_address none = {0};
+    assert_false(ip_parse("1.2.3.4\0", 8, &none) || ip_parse("::1\0", 4, &none));
     char text[IP_TEXT_MAX];
     ip_format(&none, text);
     assert_string_equal(text, "none");

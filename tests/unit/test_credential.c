@@ -17,32 +17,31 @@ static bool judge_psk(const char *theirs, const char *digest, const char *id, ui
                       struct report *problem)
 {
     *problem = (struct report){""};
-    struct credential *own = credential_psk((const uint8_t *)theirs, strlen(theirs), problem);
-    struct trust *trust = trust_psk(psk, sizeof(psk) - 1, problem);
+    struct credential *peer = credential_psk((const uint8_t *)theirs, strlen(theirs), problem);
+    struct credential *own = credential_psk(psk, sizeof(psk) - 1, problem);
     const struct identity said = id_of(id), expected = id_of("gw.example.com");
     struct peer_claim claim = {.id = &said, .expected = &expected};
     struct auth_octets what = octets;
-    uint8_t auth[SIGNATURE_MAX], same[SIGNATURE_MAX];
-    size_t size = 0;
+    struct auth_data auth;
+    uint8_t none_at_all[64];
     what.prf_digest = digest;
+    assert_non_null(peer);
     assert_non_null(own);
-    assert_non_null(trust);
     struct bytes_view none[CERTIFICATES_MAX];
     assert_int_equal(credential_chain(own, none), 0);
-    assert_int_equal(trust_request(trust, same, sizeof(same)), 0);
-    assert_true(credential_sign(own, &what, ALL_HASHES, &claim.method, auth, &size, problem));
-    assert_int_equal(claim.method, AUTH_PRESHARED);
-    if (method)
-        claim.method = method;
-    claim.auth = (struct bytes_view){auth, size};
-    const bool good = trust_verify(trust, &what, &claim, problem);
+    assert_int_equal(credential_request(own, none_at_all, sizeof(none_at_all)), 0);
+    assert_true(credential_sign(peer, &what, ALL_HASHES, &auth, problem));
+    assert_int_equal(auth.method, AUTH_PRESHARED);
+    claim.method = method ? method : auth.method;
+    claim.auth = (struct bytes_view){auth.bytes, auth.size};
+    const bool good = credential_verify(own, &what, &claim, problem);
     if (good) {
         claim.auth.size--;
         struct report shorter = {""};
-        assert_false(trust_verify(trust, &what, &claim, &shorter));
+        assert_false(credential_verify(own, &what, &claim, &shorter));
     }
+    credential_free(peer);
     credential_free(own);
-    trust_free(trust);
     return good;
 }
 
@@ -74,12 +73,11 @@ static void test_preshared_vector(void **state)
                                      0x20, 0x12, 0x0d, 0x1c, 0xc5, 0x23, 0xb3, 0x68, 0xd3, 0x3b};
     struct report problem = {""};
     struct credential *own = credential_psk((const uint8_t *)"secret", 6, &problem);
-    const struct auth_octets what = {(const uint8_t *)"octets", 6, "SHA256"};
-    uint8_t auth[SIGNATURE_MAX], method;
-    size_t size = 0;
-    assert_true(credential_sign(own, &what, 0, &method, auth, &size, &problem));
-    assert_int_equal(size, sizeof(wanted));
-    assert_memory_equal(auth, wanted, size);
+    const struct auth_octets what = {{(const uint8_t *)"octets", 6}, "SHA256"};
+    struct auth_data auth;
+    assert_true(credential_sign(own, &what, 0, &auth, &problem));
+    assert_int_equal(auth.size, sizeof(wanted));
+    assert_memory_equal(auth.bytes, wanted, auth.size);
     credential_free(own);
 }
 
@@ -131,25 +129,24 @@ static void test_pkcs1(void **state)
     size_t size = sizeof(auth) - 16;
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     assert_int_equal(EVP_DigestSignInit_ex(md, NULL, "SHA256", NULL, NULL, rsa, NULL), 1);
-    assert_int_equal(EVP_DigestSign(md, auth + 16, &size, octets.octets, octets.size), 1);
+    assert_int_equal(EVP_DigestSign(md, auth + 16, &size, octets.octets.data, octets.octets.size), 1);
     EVP_MD_CTX_free(md);
     struct report problem = {""};
-    const struct bytes_view signed_bytes = {octets.octets, octets.size};
     struct bytes_view view = {auth, 16 + size};
-    assert_true(signature_verify(rsa, AUTH_SIGNATURE, view, signed_bytes, &problem));
+    assert_true(signature_verify(rsa, AUTH_SIGNATURE, view, octets.octets, &problem));
     assert_string_equal(problem.text, "");
-    assert_false(signature_verify(gateway.key, AUTH_SIGNATURE, view, signed_bytes, &problem));
+    assert_false(signature_verify(gateway.key, AUTH_SIGNATURE, view, octets.octets, &problem));
     assert_says(&problem, "of another kind");
     /* SHA-1 instead: another last byte of the object identifier. */
     auth[13] = 0x05;
     problem = (struct report){""};
-    assert_false(signature_verify(rsa, AUTH_SIGNATURE, view, signed_bytes, &problem));
+    assert_false(signature_verify(rsa, AUTH_SIGNATURE, view, octets.octets, &problem));
     assert_says(&problem, "an algorithm that is not accepted");
     auth[13] = 0x0b;
     for (size_t cut = 0; cut <= 16; cut++) {
         struct report shorter = {""};
         view.size = cut;
-        assert_false(signature_verify(rsa, AUTH_SIGNATURE, view, signed_bytes, &shorter));
+        assert_false(signature_verify(rsa, AUTH_SIGNATURE, view, octets.octets, &shorter));
         assert_string_not_equal(shorter.text, "");
     }
 }
@@ -163,21 +160,21 @@ static void test_pss_without_nulls(void **state)
         0xa0, 0x0d, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0xa1,
         0x1a, 0x30, 0x18, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30, 0x0b,
         0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0xa2, 0x03, 0x02, 0x01, 0x40};
-    const struct signature_scheme scheme = {KEY_RSA, true, HASH_SHA2_512, 64};
+    const struct signature_scheme scheme = {KEY_RSA, true, HASH_SHA2_512};
     uint8_t auth[SIGNATURE_MAX], der[4096], *at = der;
     size_t size = 0;
-    struct private_key key;
+    struct private_key key = {0};
     struct report problem = {""};
     const int der_size = i2d_PrivateKey(rsa, &at);
-    assert_true(private_key_load((struct bytes_view){der, (size_t)der_size}, &key, &problem));
+    assert_true(private_key_read((struct bytes_view){der, (size_t)der_size}, &key, &problem));
     memcpy(auth, named, sizeof(named));
-    assert_true(key.sign(key.context, &scheme, octets.octets, octets.size, der, &size));
+    assert_true(key.sign(key.context, &scheme, octets.octets, der, &size));
     memcpy(auth + sizeof(named), der, size);
     key.release(key.context);
-    const struct bytes_view view = {auth, sizeof(named) + size}, signed_bytes = {octets.octets, octets.size};
-    assert_true(signature_verify(rsa, AUTH_SIGNATURE, view, signed_bytes, &problem));
+    const struct bytes_view view = {auth, sizeof(named) + size};
+    assert_true(signature_verify(rsa, AUTH_SIGNATURE, view, octets.octets, &problem));
     auth[sizeof(named) - 1] = 32; /* another length of salt */
-    assert_false(signature_verify(rsa, AUTH_SIGNATURE, view, signed_bytes, &problem));
+    assert_false(signature_verify(rsa, AUTH_SIGNATURE, view, octets.octets, &problem));
     assert_says(&problem, "an algorithm that is not accepted");
 }
 
@@ -188,13 +185,15 @@ static void test_peer_without_hashes(void **state)
     const struct recipe recipe = {.name = "client", .issuer = &middle, .key = rsa, .key_usage = USAGE};
     make_certificate(&recipe, &leaf);
     struct report problem = {""};
-    struct credential *own = credential_certificate(made_view(&leaf), made_key_view(&leaf), &problem);
-    uint8_t auth[SIGNATURE_MAX], method;
-    size_t size;
-    assert_false(credential_sign(own, &octets, 0, &method, auth, &size, &problem));
+    const struct credential_files files = {
+        .chain = made_view(&leaf), .private_key = made_key_view(&leaf), .authorities = made_view(&root)};
+    struct credential *own = credential_certificates(&files, &problem);
+    struct auth_data auth;
+    assert_non_null(own);
+    assert_false(credential_sign(own, &octets, 0, &auth, &problem));
     assert_says(&problem, "could only sign with SHA-1");
     problem = (struct report){""};
-    assert_false(credential_sign(own, &octets, BIT(1) | BIT(5), &method, auth, &size, &problem));
+    assert_false(credential_sign(own, &octets, BIT(1) | BIT(5), &auth, &problem));
     assert_says(&problem, "none of SHA-256");
     credential_free(own);
     made_free(&leaf);
@@ -202,10 +201,17 @@ static void test_peer_without_hashes(void **state)
 
 /* ---- Files ---- */
 
+static struct credential *from_files(struct bytes_view chain, struct bytes_view key, struct report *problem)
+{
+    const struct credential_files files = {
+        .chain = chain, .private_key = key, .authorities = made_view(&root)};
+    return credential_certificates(&files, problem);
+}
+
 static void refuse_files(struct bytes_view chain, struct bytes_view key, const char *words)
 {
     struct report problem = {""};
-    assert_null(credential_certificate(chain, key, &problem));
+    assert_null(from_files(chain, key, &problem));
     assert_says(&problem, words);
 }
 
@@ -216,7 +222,7 @@ static void test_files(void **state)
     struct bytes_view pem = make_pem("CERTIFICATE", made_view(&gateway)),
                       key_pem = make_pem("EC PRIVATE KEY", made_key_view(&gateway)),
                       encrypted = make_pem("ENCRYPTED PRIVATE KEY", made_key_view(&gateway));
-    struct credential *own = credential_certificate(pem, key_pem, &problem);
+    struct credential *own = from_files(pem, key_pem, &problem);
     struct bytes_view chain[CERTIFICATES_MAX];
     if (!own)
         fail_msg("refused: %s", problem.text);
@@ -234,7 +240,7 @@ static void test_files(void **state)
         problem = (struct report){""};
         uint8_t *exact = malloc(cut ? cut : 1);
         memcpy(exact, pem.data, cut);
-        struct credential *c = credential_certificate((struct bytes_view){exact, cut}, key_pem, &problem);
+        struct credential *c = from_files((struct bytes_view){exact, cut}, key_pem, &problem);
         if (c && cut < pem.size - 24)
             fail_msg("a file cut at %zu was taken", cut);
         credential_free(c);
@@ -253,17 +259,17 @@ static void test_request(void **state)
 {
     (void)state;
     struct report problem = {""};
-    struct trust *trust = trust_certificates(made_view(&root), (struct bytes_view){0}, false, &problem);
+    struct credential *both = judge_of(made_view(&root), (struct bytes_view){0}, &problem);
     uint8_t out[64], hash[20], *der = NULL;
     size_t hashed;
-    assert_non_null(trust);
-    assert_int_equal(trust_request(trust, out, 19), 0);
-    assert_int_equal(trust_request(trust, out, sizeof(out)), 20);
+    assert_non_null(both);
+    assert_int_equal(credential_request(both, out, 19), 0);
+    assert_int_equal(credential_request(both, out, sizeof(out)), 20);
     const int size = i2d_PUBKEY(root.key, &der);
     assert_true(size > 0 && EVP_Q_digest(NULL, "SHA1", NULL, der, (size_t)size, hash, &hashed));
     assert_memory_equal(out, hash, sizeof(hash));
     OPENSSL_free(der);
-    trust_free(trust);
+    credential_free(both);
 }
 
 /* What another end sends: no certificate at all, too many, damaged ones. */
@@ -271,14 +277,11 @@ static void test_claims(void **state)
 {
     (void)state;
     struct report problem = {""};
-    struct trust *trust = trust_certificates(made_view(&root), (struct bytes_view){0}, false, &problem);
+    struct credential *both = judge_of(made_view(&root), (struct bytes_view){0}, &problem);
     const struct identity id = id_of("vpn.example.com");
-    struct peer_claim claim = {.id = &id,
-                               .expected = &id,
-                               .method = AUTH_SIGNATURE,
-                               .auth = {octets.octets, octets.size},
-                               .now = MADE_NOW};
-    assert_false(trust_verify(trust, &octets, &claim, &problem));
+    struct peer_claim claim = {
+        .id = &id, .expected = &id, .method = AUTH_SIGNATURE, .auth = octets.octets, .now = MADE_NOW};
+    assert_false(credential_verify(both, &octets, &claim, &problem));
     assert_says(&problem, "the gateway sent 0 certificates");
     for (size_t cut = 0; cut < gateway.size; cut += 11) {
         problem = (struct report){""};
@@ -286,15 +289,15 @@ static void test_claims(void **state)
         memcpy(exact, gateway.der, cut);
         claim.certificate_count = 1;
         claim.certificates[0] = (struct bytes_view){exact, cut};
-        assert_false(trust_verify(trust, &octets, &claim, &problem));
+        assert_false(credential_verify(both, &octets, &claim, &problem));
         assert_says(&problem, "the gateway's certificate cannot be read");
         free(exact);
     }
     claim.expected = NULL;
     problem = (struct report){""};
-    assert_false(trust_verify(trust, &octets, &claim, &problem));
+    assert_false(credential_verify(both, &octets, &claim, &problem));
     assert_string_not_equal(problem.text, "");
-    trust_free(trust);
+    credential_free(both);
 }
 
 int main(void)

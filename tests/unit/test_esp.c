@@ -133,7 +133,8 @@ static void test_gcm_vectors(void **state)
         from_hex(gcm_vectors[i].esp, esp);
         size_t size = from_hex(gcm_vectors[i].text, text);
         struct esp_transform t;
-        assert_true(esp_transform_init(&t, &child, ESP_IN));
+        assert_true(esp_transform_init(&t, child.cipher, child.integrity, &child.in, false));
+        t.esn = child.esn;
         assert_true(t.open(&t, esp, size, gcm_vectors[i].sequence));
         assert_memory_equal(esp + 16, text, size);
         esp_transform_end(&t);

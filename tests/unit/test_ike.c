@@ -39,11 +39,11 @@ static void comes_up(void **state)
     assert_int_equal(w->downs, 0);
     assert_tunnel(w);
     assert_int_equal(w->peer.initial_contacts, 1);
-    assert_int_equal(w->inner.address_count, 1);
-    assert_int_equal(w->inner.address[0].bytes[3], 7);
-    assert_int_equal(w->inner.dns_count, 1);
-    assert_int_equal(w->inner.subnet_count, 1);
-    assert_int_equal(w->inner.subnets[0].last.bytes[3], 255);
+    assert_int_equal(w->inner.address.count, 1);
+    assert_int_equal(w->inner.address.item[0].bytes[3], 7);
+    assert_int_equal(w->inner.dns.count, 1);
+    assert_int_equal(w->inner.subnets.count, 1);
+    assert_int_equal(w->inner.subnets.item[0].last.bytes[3], 255);
     world_destroy(w);
 }
 
@@ -93,7 +93,7 @@ static void takes_cookies_and_other_groups(void **state)
     struct world *w = world_create("aes256gcm16-prfsha256-x25519-ecp256", DEFAULT_ESP);
     w->peer.script.demand_cookie = true;
     w->peer.script.insist = algorithm_find(TRANSFORM_KE, 19, 0);
-    w->peer.script.ike[0] = proposal_of("aes256gcm16-prfsha256-ecp256", PROTOCOL_IKE);
+    w->peer.script.ike = proposal_of("aes256gcm16-prfsha256-ecp256", PROTOCOL_IKE);
     world_connect(w);
     world_settle(w);
     assert_int_equal(w->ups, 1);
@@ -110,7 +110,7 @@ static void names_each_refusal(void **state)
     (void)state;
     struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
     w->peer.script.refuse_init = NOTIFY_NO_PROPOSAL_CHOSEN;
-    assert_refused(w, "none of the policy's IKE proposals");
+    assert_refused(w, "begins no IKE SA: it accepts none of the policy's proposals");
 
     w = world_create(DEFAULT_IKE, DEFAULT_ESP);
     w->peer.script.refuse_auth = NOTIFY_AUTHENTICATION_FAILED;
@@ -118,7 +118,7 @@ static void names_each_refusal(void **state)
 
     w = world_create(DEFAULT_IKE, DEFAULT_ESP);
     w->peer.script.refuse_child = NOTIFY_NO_PROPOSAL_CHOSEN;
-    assert_refused(w, "none of the policy's ESP proposals");
+    assert_refused(w, "opens no CHILD SA: it accepts none of the policy's proposals");
 
     w = world_create(DEFAULT_IKE, DEFAULT_ESP);
     w->peer.script.refuse_child = NOTIFY_TS_UNACCEPTABLE;

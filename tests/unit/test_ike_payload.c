@@ -9,10 +9,10 @@
 
 #include "crypto/ipsec/proposal.h"
 
-static void parse_ike(const char *text, struct ike_proposal out[IKE_PROPOSALS_MAX], unsigned *count)
+static void parse_ike(const char *text, struct ike_proposals *out)
 {
     struct report problem = {""};
-    if (!proposals_parse((struct ini_text){text, strlen(text)}, PROTOCOL_IKE, out, count, &problem))
+    if (!proposals_parse((struct ini_text){text, strlen(text)}, PROTOCOL_IKE, out, &problem))
         fail_msg("%s", problem.text);
 }
 
@@ -27,17 +27,16 @@ static void assert_names(const struct ike_proposal *p, const char *names)
 static void reads_the_policys_words(void **state)
 {
     (void)state;
-    struct ike_proposal p[IKE_PROPOSALS_MAX];
+    struct ike_proposals p;
     struct report problem = {""};
-    unsigned count;
-    parse_ike("aes256gcm16-chacha20poly1305-prfsha384-x25519-ecp384 , aes128-sha256-modp2048", p, &count);
-    assert_int_equal(count, 2);
-    assert_names(&p[0], "aes256gcm16 chacha20poly1305 prfsha384 x25519 ecp384 ");
-    assert_names(&p[1], "aes128 sha256 modp2048 prfsha256 ");
+    parse_ike("aes256gcm16-chacha20poly1305-prfsha384-x25519-ecp384 , aes128-sha256-modp2048", &p);
+    assert_int_equal(p.count, 2);
+    assert_names(&p.item[0], "aes256gcm16 chacha20poly1305 prfsha384 x25519 ecp384 ");
+    assert_names(&p.item[1], "aes128 sha256 modp2048 prfsha256 ");
     static const char esp[] = "aes256gcm16-x25519-esn,chacha20poly1305";
-    assert_true(proposals_parse((struct ini_text){esp, strlen(esp)}, PROTOCOL_ESP, p, &count, &problem));
-    assert_names(&p[0], "aes256gcm16 x25519 esn ");
-    assert_names(&p[1], "chacha20poly1305 esn noesn ");
+    assert_true(proposals_parse((struct ini_text){esp, strlen(esp)}, PROTOCOL_ESP, &p, &problem));
+    assert_names(&p.item[0], "aes256gcm16 x25519 esn ");
+    assert_names(&p.item[1], "chacha20poly1305 esn noesn ");
 }
 
 static void refuses_weak_and_wrong_words(void **state)
@@ -60,20 +59,16 @@ static void refuses_weak_and_wrong_words(void **state)
         "prfsha256-x25519",
     };
     for (unsigned i = 0; i < ARRAY_COUNT(ike); i++) {
-        struct ike_proposal p[IKE_PROPOSALS_MAX];
+        struct ike_proposals p;
         struct report problem = {""};
-        unsigned count;
-        if (proposals_parse((struct ini_text){ike[i], strlen(ike[i])}, PROTOCOL_IKE, p, &count, &problem))
+        if (proposals_parse((struct ini_text){ike[i], strlen(ike[i])}, PROTOCOL_IKE, &p, &problem))
             fail_msg("accepted \"%s\"", ike[i]);
         assert_true(problem.text[0]);
     }
-    struct ike_proposal p[IKE_PROPOSALS_MAX];
+    struct ike_proposals p;
     struct report problem = {""};
-    unsigned count;
-    assert_false(
-        proposals_parse((struct ini_text){"aes256gcm16-prfsha256", 21}, PROTOCOL_ESP, p, &count, &problem));
-    assert_false(
-        proposals_parse((struct ini_text){"a,a,a,a,a,a,a,a,a", 17}, PROTOCOL_ESP, p, &count, &problem));
+    assert_false(proposals_parse((struct ini_text){"aes256gcm16-prfsha256", 21}, PROTOCOL_ESP, &p, &problem));
+    assert_false(proposals_parse((struct ini_text){"a,a,a,a,a,a,a,a,a", 17}, PROTOCOL_ESP, &p, &problem));
 }
 
 static struct payload_list list_of(const struct builder *b)
@@ -88,12 +83,11 @@ static void chooses_and_checks(void **state)
 {
     (void)state;
     uint8_t data[2048];
-    struct ike_proposal theirs[IKE_PROPOSALS_MAX], mine[IKE_PROPOSALS_MAX];
-    unsigned their_count, my_count;
-    parse_ike("aes128gcm16-prfsha256-ecp256-x25519,aes256-sha512-modp3072", theirs, &their_count);
-    parse_ike("aes256gcm16-aes128gcm16-prfsha256-x25519-ecp256", mine, &my_count);
-    struct proposal_offer offer = {theirs, their_count, PROTOCOL_IKE, 8, 0x1122334455667788, true};
-    struct proposal_offer ours = {mine, my_count, PROTOCOL_IKE, 8, 0x99, true};
+    struct ike_proposals theirs, mine;
+    parse_ike("aes128gcm16-prfsha256-ecp256-x25519,aes256-sha512-modp3072", &theirs);
+    parse_ike("aes256gcm16-aes128gcm16-prfsha256-x25519-ecp256", &mine);
+    struct proposal_offer offer = {&theirs, PROTOCOL_IKE, 8, 0x1122334455667788, true};
+    struct proposal_offer ours = {&mine, PROTOCOL_IKE, 8, 0x99, true};
     struct builder b = {.w = writer_of(data, sizeof(data))};
     put_offer(&b, &offer);
     struct payload_list list = list_of(&b);
@@ -129,11 +123,10 @@ static void names_what_differs(void **state)
 {
     (void)state;
     uint8_t data[2048];
-    struct ike_proposal theirs[IKE_PROPOSALS_MAX];
-    unsigned their_count;
-    parse_ike("aes128gcm16-prfsha256-ecp256-x25519,aes256-sha512-modp3072", theirs, &their_count);
-    struct proposal_offer offer = {theirs, their_count, PROTOCOL_IKE, 8, 1, true};
-    struct proposal_offer ours = {theirs, their_count, PROTOCOL_IKE, 8, 2, true};
+    struct ike_proposals theirs;
+    parse_ike("aes128gcm16-prfsha256-ecp256-x25519,aes256-sha512-modp3072", &theirs);
+    struct proposal_offer offer = {&theirs, PROTOCOL_IKE, 8, 1, true};
+    struct proposal_offer ours = {&theirs, PROTOCOL_IKE, 8, 2, true};
     struct ike_choice checked;
     struct {
         const char *chosen, *words;
@@ -144,14 +137,13 @@ static void names_what_differs(void **state)
         {"aes128-sha256-prfsha256-x25519", "encryption algorithm 12"},
     };
     for (unsigned i = 0; i < ARRAY_COUNT(wrong); i++) {
-        struct ike_proposal p[IKE_PROPOSALS_MAX];
-        unsigned count;
-        parse_ike(wrong[i].chosen, p, &count);
+        struct ike_proposals p;
+        parse_ike(wrong[i].chosen, &p);
         struct ike_choice bad = {.number = 1,
-                                 .cipher = proposal_first(&p[0], TRANSFORM_ENCRYPTION),
-                                 .integrity = proposal_first(&p[0], TRANSFORM_INTEGRITY),
-                                 .prf = proposal_first(&p[0], TRANSFORM_PRF),
-                                 .group = proposal_first(&p[0], TRANSFORM_KE)};
+                                 .cipher = proposal_first(&p.item[0], TRANSFORM_ENCRYPTION),
+                                 .integrity = proposal_first(&p.item[0], TRANSFORM_INTEGRITY),
+                                 .prf = proposal_first(&p.item[0], TRANSFORM_PRF),
+                                 .group = proposal_first(&p.item[0], TRANSFORM_KE)};
         struct builder b = {.w = writer_of(data, sizeof(data))};
         put_choice(&b, &ours, &bad);
         struct payload_list list = list_of(&b);
@@ -170,7 +162,7 @@ static void walks_payloads_within_bounds(void **state)
     struct builder b = {.w = writer_of(data, sizeof(data))};
     put_notify(&b, NOTIFY_COOKIE, "cookie", 6);
     put_payload(&b, PAYLOAD_NONCE, "0123456789abcdef", 16);
-    put_delete(&b, (const uint32_t[]){1, 2}, 2);
+    put_delete(&b, 1);
     list = list_of(&b);
     assert_int_equal(list.count, 3);
     struct notify n;

@@ -133,7 +133,7 @@ static void follows_the_gateways_traffic(void **state)
     assert_true(world_to_us(w));
     for (unsigned i = 0; i < WORLD_CHILDREN; i++)
         if (w->children[i].used && w->children[i].p.spi_in != first)
-            w->children[i].counters.packets_in = 1;
+            w->children[i].esp.counters.packets_in = 1;
     world_tick(w);
     assert_int_not_equal(w->sending, first);
     world_run(w, 10000);
@@ -153,11 +153,11 @@ static void rekeys_by_time_and_volume(void **state)
     assert_true(w->added > 60 && w->added < 110);
     assert_int_equal(w->downs, 0);
     unsigned before = w->added;
-    world_child(w, w->sending)->counters.bytes_out = 1000;
+    world_child(w, w->sending)->esp.counters.bytes_out = 1000;
     world_run(w, 1100);
     assert_true(w->added > before);
     before = w->added;
-    world_child(w, w->sending)->counters.rekey_due = true;
+    world_child(w, w->sending)->esp.counters.rekey_due = true;
     world_run(w, 1100);
     assert_true(w->added > before);
     world_destroy(w);
@@ -167,7 +167,7 @@ static void takes_the_gateways_group(void **state)
 {
     (void)state;
     struct world *w = connected_with("aes256gcm16-x25519-ecp256");
-    w->peer.script.esp[0] = proposal_of("aes256gcm16-ecp256", PROTOCOL_ESP);
+    w->peer.script.esp = proposal_of("aes256gcm16-ecp256", PROTOCOL_ESP);
     begin_ours(w, ACT_REKEY_CHILD);
     world_run(w, 10000);
     assert_int_equal(w->added, 2);
@@ -204,7 +204,7 @@ static void begins_anew_where_rekeying_is_refused(void **state)
     struct world *w = world_create(DEFAULT_IKE, "aes256gcm16-x25519");
     w->config.child_lifetime = 60;
     w->config.ike_lifetime = 300;
-    w->peer.script.esp[0] = proposal_of(DEFAULT_ESP, PROTOCOL_ESP);
+    w->peer.script.esp = proposal_of(DEFAULT_ESP, PROTOCOL_ESP);
     world_connect(w);
     for (unsigned i = 0; i < 600; i++) {
         world_run(w, 1000);
@@ -217,7 +217,7 @@ static void begins_anew_where_rekeying_is_refused(void **state)
     /* Where even that is refused the tunnel is down, says why, and is tried again. */
     w = world_create(DEFAULT_IKE, "aes256gcm16-x25519");
     w->config.child_lifetime = 60;
-    w->peer.script.esp[0] = proposal_of(DEFAULT_ESP, PROTOCOL_ESP);
+    w->peer.script.esp = proposal_of(DEFAULT_ESP, PROTOCOL_ESP);
     world_connect(w);
     world_settle(w);
     w->peer.script.refuse_auth = NOTIFY_AUTHENTICATION_FAILED;

@@ -46,6 +46,7 @@ static void cut(struct pieces *pieces, bool ipv6, size_t size, size_t mtu, uint1
     }
     pieces->count = 0;
     assert_true(ip_packet_parse(whole, size, &packet));
+    packet.dont_fragment = false; /* of IPv6 too: who cuts is its source */
     struct ip_cut how = {.packet = &packet, .mtu = mtu, .id = id, .scratch = scratch};
     assert_true(ip_fragment(&how, keep, pieces));
 }

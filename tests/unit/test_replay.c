@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "crypto/ipsec/replay.h"
+#include "crypto/ipsec/esp.h"
 
 /* The window against a plain list of what came, with steps of all sizes. */
 static void test_window_model(void **state)

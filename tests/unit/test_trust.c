@@ -101,7 +101,7 @@ static void test_leaf_as_authority(void **state)
     assert_refused(&j, "the certificate of the authority CN=gateway, O=Example is refused: ");
     made_free(&leaf);
     struct report problem = {""};
-    assert_null(trust_certificates(made_view(&gateway), (struct bytes_view){0}, false, &problem));
+    assert_null(judge_of(made_view(&gateway), (struct bytes_view){0}, &problem));
     assert_says(&problem, "the certificate of CN=gateway, O=Example is no authority's");
 }
 
@@ -177,6 +177,8 @@ static void test_identities(void **state)
             fail_msg("\"%s\" was taken", bad[i]);
         assert_string_not_equal(problem.text, "");
     }
+    struct identity cut;
+    assert_false(identity_parse("keyid:00\0000", 11, &cut, &(struct report){""})); /* no digit is left out */
     /* From the wire: wrong sizes and bytes that no terminal should see. */
     char text[IDENTITY_TEXT_MAX];
     identity_format(&(struct identity){ID_FQDN, 4, {'a', 27, '[', 0xff}}, text);
@@ -244,7 +246,7 @@ static void test_revocation(void **state)
 static void refuse_crl(struct bytes_view crl, const char *words)
 {
     struct report problem = {""};
-    assert_null(trust_certificates(made_view(&root), crl, false, &problem));
+    assert_null(judge_of(made_view(&root), crl, &problem));
     assert_says(&problem, words);
     free((void *)crl.data);
 }

@@ -110,9 +110,9 @@ static void test_rekeying(void **state)
     (void)state;
     struct rig *rig = rig_new();
     struct rig_form form = {0};
-    assert_false(tunnel_is_up(rig->ours.tunnel));
+    assert_null(tunnel_sending(rig->ours.tunnel, NULL));
     rig_add(rig, &form, 1);
-    assert_true(tunnel_is_up(rig->ours.tunnel));
+    assert_non_null(tunnel_sending(rig->ours.tunnel, NULL));
     struct child_parameters second = rig_child(&form, 2);
     assert_true(tunnel_add(rig->ours.tunnel, &second, 0x1001));
     assert_false(tunnel_add(rig->ours.tunnel, &second, 0x1001)); /* the SPI is taken */
@@ -126,7 +126,7 @@ static void test_rekeying(void **state)
     assert_int_equal(spi_used(rig), 0x2001); /* the older one still stands */
     tunnel_remove(rig->ours.tunnel, 0x1001);
     assert_int_equal(rig_send(rig, &udp4, 100), 0);
-    assert_false(tunnel_is_up(rig->ours.tunnel));
+    assert_null(tunnel_sending(rig->ours.tunnel, NULL));
     rig_free(rig);
 }
 
@@ -138,16 +138,16 @@ static void test_which_sends(void **state)
     struct tunnel *tunnel = rig->ours.tunnel;
     struct child_parameters first = rig_child(&(struct rig_form){0}, 1),
                             next = rig_child(&(struct rig_form){0}, 2);
-    assert_null(tunnel_sending(tunnel));
+    assert_null(tunnel_sending(tunnel, NULL));
     assert_true(tunnel_add(tunnel, &first, 0));
-    assert_int_equal(tunnel_sending(tunnel)->parameters.spi_in, first.spi_in);
+    assert_int_equal(tunnel_sending(tunnel, NULL)->parameters.spi_in, first.spi_in);
     assert_true(tunnel_add(tunnel, &next, first.spi_in));
-    assert_int_equal(tunnel_sending(tunnel)->parameters.spi_in, first.spi_in);
+    assert_int_equal(tunnel_sending(tunnel, NULL)->parameters.spi_in, first.spi_in);
     tunnel_use(tunnel, next.spi_in);
     tunnel_remove(tunnel, first.spi_in);
-    assert_int_equal(tunnel_sending(tunnel)->parameters.spi_in, next.spi_in);
+    assert_int_equal(tunnel_sending(tunnel, NULL)->parameters.spi_in, next.spi_in);
     tunnel_remove(tunnel, next.spi_in);
-    assert_null(tunnel_sending(tunnel));
+    assert_null(tunnel_sending(tunnel, NULL));
     rig_free(rig);
 }
 
@@ -159,13 +159,12 @@ static void test_table_is_bounded(void **state)
         rig_add(rig, &(struct rig_form){0}, i);
     struct child_parameters more = rig_child(&(struct rig_form){0}, 99);
     assert_false(tunnel_add(rig->ours.tunnel, &more, 0));
-    assert_ptr_equal(tunnel_sending(rig->ours.tunnel), rig->ours.tunnel->sas[TUNNEL_SAS_MAX - 1]);
-    struct esp_counters counters;
+    assert_ptr_equal(tunnel_sending(rig->ours.tunnel, NULL), rig->ours.tunnel->sas[TUNNEL_SAS_MAX - 1]);
     rig_send(rig, &udp4, 100);
-    assert_true(tunnel_sa_counters(rig->ours.tunnel, 0x1000 + TUNNEL_SAS_MAX - 1, &counters));
-    assert_int_equal(counters.packets_out, 1);
-    assert_false(tunnel_sa_counters(rig->ours.tunnel, 0x1063, &counters));
-    assert_false(counters.rekey_due);
+    const struct esp_sa *last = tunnel_find(rig->ours.tunnel, 0x1000 + TUNNEL_SAS_MAX - 1);
+    assert_int_equal(last->counters.packets_out, 1);
+    assert_false(last->counters.rekey_due);
+    assert_null(tunnel_find(rig->ours.tunnel, 0x1063));
     rig_free(rig);
 }
 
@@ -209,9 +208,7 @@ static void test_inbound_selectors(void **state)
     r = back4;
     r.to = "10.9.0.4";
     assert_int_equal(rig_reply(rig, &r, 100)->count, 0);
-    struct esp_counters counters;
-    assert_true(tunnel_sa_counters(rig->ours.tunnel, 0x1001, &counters));
-    assert_int_equal(counters.selector_refused, 2);
+    assert_int_equal(tunnel_find(rig->ours.tunnel, 0x1001)->counters.selector_refused, 2);
     rig_free(rig);
 }
 
@@ -224,7 +221,7 @@ static void test_traffic_class_out(void **state)
         for (unsigned copied = 0; copied < 2; copied++) {
             struct rig *rig = rig_new();
             rig_add(rig, &(struct rig_form){.outer6 = outer6}, 1);
-            rig->ours.tunnel->settings.copy_dscp = copied;
+            rig->ours.tunnel->copy_dscp = copied;
             for (unsigned class = 0; class < 256; class += 5) {
                 struct ip_recipe r = class % 2 ? udp6 : udp4;
                 r.traffic_class = (uint8_t) class;
@@ -284,8 +281,9 @@ static void test_mss(void **state)
         bool ipv6 = i & 1, odd = i & 2;
         struct rig *rig = rig_new();
         rig_add(rig, &(struct rig_form){.udp = true}, 1);
+        const struct esp_sa *sa = tunnel_sending(rig->ours.tunnel, NULL);
         unsigned room =
-            (unsigned)tunnel_inner_mtu(rig->ours.tunnel, ipv6 ? 6 : 4, rig->now) - (ipv6 ? 60 : 40);
+            (unsigned)tunnel_inner_mtu(rig->ours.tunnel, sa, ipv6 ? 6 : 4, rig->now) - (ipv6 ? 60 : 40);
         struct ip_recipe r = ipv6 ? udp6 : udp4, back = back4;
         if (ipv6) {
             back.from = SERVER6;
@@ -295,7 +293,7 @@ static void test_mss(void **state)
         r.odd = back.odd = odd;
         r.mss = back.mss = 8960;
         rig_send(rig, &r, 100);
-        rig->gateway.tunnel->settings.wire_mtu = 1600; /* only ours clamps */
+        rig->gateway.tunnel->wire_mtu = 1600; /* only ours clamps */
         assert_int_equal(mss_of(rig_pass(rig), ipv6, odd), room);
         assert_int_equal(mss_of(rig_reply(rig, &back, 100), ipv6, odd), room);
         r.mss = back.mss = 1000;
@@ -303,10 +301,9 @@ static void test_mss(void **state)
         assert_int_equal(mss_of(rig_pass(rig), ipv6, odd), 1000);
         assert_int_equal(mss_of(rig_reply(rig, &back, 100), ipv6, odd), 1000);
         /* A path below IPv6's minimum carries its packets in fragments, but TCP is spared that. */
-        rig->ours.tunnel->settings.wire_mtu = 1000;
+        rig->ours.tunnel->wire_mtu = 1000;
         rig_send(rig, &r, 100);
         unsigned small = mss_of(rig_pass(rig), ipv6, odd) + (ipv6 ? 60 : 40);
-        const struct esp_sa *sa = tunnel_sending(rig->ours.tunnel);
         assert_true(esp_sealed_size(sa, small) <= 1000 - 28 && esp_sealed_size(sa, small + 1) > 1000 - 28);
         rig_free(rig);
     }

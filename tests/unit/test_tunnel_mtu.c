@@ -25,7 +25,8 @@ static struct rig *rig_with(const struct rig_form *form)
 
 static size_t mtu_of(struct rig *rig, uint8_t version)
 {
-    return tunnel_inner_mtu(rig->ours.tunnel, version, rig->now);
+    const struct tunnel *tunnel = rig->ours.tunnel;
+    return tunnel_inner_mtu(tunnel, tunnel_sending(tunnel, NULL), version, rig->now);
 }
 
 /* ---- Too big ---- */

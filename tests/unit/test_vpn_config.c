@@ -43,11 +43,11 @@ static void test_defaults(void **state)
     assert_int_equal(c.line, 3);
     assert_string_equal(c.gateway, "vpn.example.com");
     assert_int_equal(c.gateway_address.version, 0);
-    assert_string_equal(c.secrets.psk, "office-psk");
+    assert_string_equal(c.secrets[SECRET_PSK], "office-psk");
     assert_int_equal(c.ike.local_id.kind, ID_EMAIL);
     assert_int_equal(c.ike.remote_id.kind, ID_FQDN);
     assert_int_equal(c.ike.remote_id.size, strlen("vpn.example.com"));
-    assert_true(c.ike.ike_count >= 2 && c.ike.esp_count >= 2);
+    assert_true(c.ike.ike.count >= 2 && c.ike.esp.count >= 2);
     assert_true(c.ike.want_inner4 && c.ike.want_inner6 && !c.ike.force_udp);
     assert_int_equal(c.ike.remote_selectors.count, 2);
     assert_int_equal(c.ike.child_lifetime, 3600);
@@ -73,10 +73,10 @@ static void test_all_keys(void **state)
              "plain = 192.168.0.0/16, 10.1.2.3\n[log]\nport = 0x3e8\n");
     assert_int_equal(c.gateway_address.version, 4);
     assert_int_equal(c.ike.local_id.kind, ID_DER_DN);
-    assert_string_equal(c.secrets.private_key, "me.key");
+    assert_string_equal(c.secrets[SECRET_KEY], "me.key");
     assert_true(c.crl_required && c.copy_dscp && c.ike.force_udp);
-    assert_int_equal(c.ike.ike_count, 1);
-    assert_int_equal(c.ike.esp_count, 1);
+    assert_int_equal(c.ike.ike.count, 1);
+    assert_int_equal(c.ike.esp.count, 1);
     assert_int_equal(c.ike.remote_selectors.count, 2);
     assert_int_equal(c.ike.local_selectors.count, 1);
     assert_true(c.ike.want_inner4 && !c.ike.want_inner6);
@@ -123,6 +123,7 @@ static void test_refusals(void **state)
         {"DNS server", BASE "wire-dns = 1.1.1.1, 1.0.0.1, 9.9.9.9\n"},
         {"write a number from 1280 to 1500", BASE "wire-mtu = 9000\n"},
         {"only IPv4 networks can be plain", BASE "plain = fd00::/8\n"},
+        {"\"none\" is no network", BASE "plain = none, 10.0.0.0/8\n"},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)

@@ -20,6 +20,22 @@ static void answer_printer(const struct ip_recipe *recipe, size_t size)
     service_wire_frame(&service, frame, size);
 }
 
+/* The checksum 0 of a UDP packet means that there is none, and stays so. */
+static void check_without_checksum(const struct ip_recipe *recipe)
+{
+    uint8_t frame[FRAME_MAX], gateway[6];
+    struct ip_packet p;
+    vpn_mac(SIDE_GUEST, gateway);
+    size_t size = make_frame(frame, gateway, guest_mac, recipe, 100);
+    memset(frame + 14 + 20 + 6, 0, 2);
+    guest_frame(&service.guest, frame, size, world.now);
+    const struct world_side *wire_side = &world.sides[SIDE_WIRE];
+    struct world_frame sent = wire_side->out[(wire_side->out_count - 1) % WORLD_FRAMES];
+    assert_int_equal(sent.size, 114);
+    assert_true(ip_packet_parse(sent.bytes + 14, sent.size - 14, &p));
+    assert_int_equal(ip_get16(sent.bytes + 14 + 20 + 6), 0);
+}
+
 /* What the policy calls plain goes out from our own address and comes back; everything else does not. */
 static void check_exception(uint8_t protocol)
 {
@@ -41,6 +57,9 @@ static void check_exception(uint8_t protocol)
     struct ip_address us = ip_of(OUR_OUTER4), printer = ip_of(PRINTER);
     assert_true(ip_equal(&p.flow.source, &us) && ip_equal(&p.flow.destination, &printer));
     assert_true(p.flow.source_port >= EXCEPTION_FIRST_PORT && p.flow.destination_port == 631);
+
+    if (protocol == 17)
+        check_without_checksum(&there);
 
     struct ip_recipe back = {.from = PRINTER,
                              .to = OUR_OUTER4,

@@ -20,7 +20,7 @@ static struct guest_network network_of(const char *ipv4, const char *ipv6)
                               .gateway6 = ip_of("fe80::ff:fe00:bb"),
                               .mtu = 1400,
                               .lease = 60,
-                              .inner = {.dns = {ip_of("10.20.0.53"), ip_of("fd20::53")}, .dns_count = 2}};
+                              .inner = {.dns = {2, {ip_of("10.20.0.53"), ip_of("fd20::53")}}}};
     if (ipv4) {
         n.address4 = ip_of(ipv4);
         guest_network_choose4(&n);
@@ -172,15 +172,16 @@ static void test_dhcp4_routes(void **state)
     assert_int_equal(ask4(&n, &(struct ask4){.type = 1}, &a), 2);
     assert_null(option4(&a, 121, &size)); /* none given: OPTION4_ROUTER says all */
     for (size_t i = 0; i < ARRAY_COUNT(subnets); i++)
-        assert_true(selector_parse(subnets[i], strlen(subnets[i]), &n.inner.subnets[n.inner.subnet_count++]));
+        assert_true(
+            selector_parse(subnets[i], strlen(subnets[i]), &n.inner.subnets.item[n.inner.subnets.count++]));
     assert_int_equal(ask4(&n, &(struct ask4){.type = 1}, &a), 2);
     check_option4(&a, 121, routes, sizeof(routes) - 1);
     n.everything4 = false;
     assert_int_equal(ask4(&n, &(struct ask4){.type = 1}, &a), 2);
     check_option4(&a, 121, routes, sizeof(routes) - 1 - 5);
     check_option4(&a, 3, "\x0a\x1e\x00\x02", 4);
-    while (n.inner.subnet_count < IKE_SUBNETS_MAX)
-        n.inner.subnets[n.inner.subnet_count++] = n.inner.subnets[3];
+    while (n.inner.subnets.count < SELECTORS_MAX)
+        n.inner.subnets.item[n.inner.subnets.count++] = n.inner.subnets.item[3];
     n.everything4 = true;
     assert_int_equal(ask4(&n, &(struct ask4){.type = 1, .identified = true}, &a), 2);
     assert_non_null(option4(&a, 121, &size));
@@ -361,7 +362,8 @@ static void test_dhcp6_others(void **state)
 
 /* ---- ARP and discovery ---- */
 
-static void make_arp(uint8_t message[ARP_BYTES], const char *sender, const char *target, uint8_t operation)
+static void make_arp(uint8_t message[SIZEOF_ETHARP_HDR], const char *sender, const char *target,
+                     uint8_t operation)
 {
     static const uint8_t mac[] = {CLIENT_MAC};
     struct ip_address from = ip_of(sender), to = ip_of(target);
@@ -384,16 +386,16 @@ static void test_arp(void **state)
                  {"10.30.0.1", "10.30.0.1", 1, false}, {"0.0.0.0", "10.30.0.77", 1, false},
                  {"10.30.0.1", "10.30.0.2", 2, false}, {"10.30.0.9", "10.30.0.1", 1, false}};
     struct guest_network n = network_of("10.30.0.1", NULL);
-    uint8_t message[ARP_BYTES], answer[ARP_BYTES];
+    uint8_t message[SIZEOF_ETHARP_HDR], answer[SIZEOF_ETHARP_HDR];
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         make_arp(message, cases[i].from, cases[i].to, cases[i].operation);
-        assert_int_equal(arp_answer(&n, message, ARP_BYTES, answer), cases[i].answered);
-        assert_false(arp_answer(&n, message, ARP_BYTES - 1, answer));
+        assert_int_equal(arp_answer(&n, message, sizeof(message), (void *)answer), cases[i].answered);
+        assert_false(arp_answer(&n, message, sizeof(message) - 1, (void *)answer));
         if (!cases[i].answered)
             continue;
         assert_int_equal(answer[7], 2);
-        assert_memory_equal(answer + 8, n.mac.bytes, 6);
+        assert_memory_equal(answer + 8, n.mac.addr, 6);
         assert_memory_equal(answer + 14, message + 24, 4);
         assert_memory_equal(answer + 18, message + 8, 10);
     }
@@ -403,24 +405,24 @@ static void test_discovery(void **state)
 {
     struct guest_network n = network_of(NULL, "fd30::1");
     struct ip_address guest = ip_of("fe80::77"), nobody = {.version = 6}, to;
-    uint8_t message[32] = {135}, answer[NA_BYTES], ra[RA_MAX];
+    uint8_t message[32] = {135}, answer[32], ra[32];
     (void)state;
     memcpy(message + 8, n.gateway6.bytes, 16);
-    assert_true(neighbour_answer(&n, &guest, message, sizeof(message), &to, answer));
+    assert_true(neighbour_answer(&n, &guest, message, sizeof(message), &to, (void *)answer));
     assert_true(ip_equal(&to, &guest));
     assert_memory_equal(answer + 4, "\xe0\0\0\0", 4);
-    assert_memory_equal(answer + 26, n.mac.bytes, 6);
-    assert_true(neighbour_answer(&n, &nobody, message, sizeof(message), &to, answer));
+    assert_memory_equal(answer + 26, n.mac.addr, 6);
+    assert_true(neighbour_answer(&n, &nobody, message, sizeof(message), &to, (void *)answer));
     assert_true(ip_equal(&to, &ip_all_nodes));
     assert_memory_equal(answer + 4, "\xa0\0\0\0", 4);
     message[23] ^= 1;
-    assert_false(neighbour_answer(&n, &guest, message, sizeof(message), &to, answer));
+    assert_false(neighbour_answer(&n, &guest, message, sizeof(message), &to, (void *)answer));
 
-    assert_int_equal(router_advertisement(&n, ra), 32);
+    assert_int_equal(router_advertise(&n, (void *)ra), 32);
     assert_memory_equal(ra, "\x86\0\0\0\x40\xc0\0\x5a", 8); /* M and O; 90 s */
     assert_memory_equal(ra + 24, "\5\1\0\0\0\0\5\x78", 8);
     n.address6.version = 0;
-    assert_int_equal(router_advertisement(&n, ra), 32);
+    assert_int_equal(router_advertise(&n, (void *)ra), 32);
     assert_memory_equal(ra + 5, "\0\0\0", 3); /* no router any more */
 }
 

@@ -19,10 +19,10 @@ static bool is_our_own(const struct world_frame *f)
     vpn_mac(SIDE_WIRE, own);
     if (memcmp(f->bytes + 6, own, 6) != 0)
         return false;
-    if (frame_type(f->bytes) == ETHERTYPE_ARP)
+    if (frame_type(f->bytes) == ETHTYPE_ARP)
         return f->size == 42 && memcmp(f->bytes + 22, own, 6) == 0;
     memcpy(copy, f->bytes, f->size);
-    if (!ip_packet_parse(copy + ETHERNET_HEADER, f->size - ETHERNET_HEADER, &p))
+    if (!ip_packet_parse(copy + SIZEOF_ETH_HDR, f->size - SIZEOF_ETH_HDR, &p))
         return false;
     if (p.version == 6)
         return p.flow.protocol == PROTOCOL_ICMPV6;
@@ -128,7 +128,7 @@ static void ask_for_lease(void)
                                      .protocol = 17,
                                      .source_port = 68,
                                      .destination_port = 67};
-    make_frame(frame, mac_broadcast.bytes, guest_mac, &recipe, sizeof(frame) - 14);
+    make_frame(frame, mac_broadcast.addr, guest_mac, &recipe, sizeof(frame) - 14);
     memset(message, 0, 244);
     memcpy(message, "\1\1\6", 3);
     memcpy(message + 28, guest_mac, 6);
@@ -235,13 +235,14 @@ static void test_passage(void **state)
     struct child_parameters child = rig_child(&(struct rig_form){.udp = true}, 1);
     assert_true(tunnel_add(service.tunnel, &child, 0));
     struct esp_sa *gateway = gateway_end(&child);
-    for (unsigned i = 0; i < 20;
-         i++) { /* longer than the next hop is believed: lwIP's way and the short one */
+    for (unsigned i = 0; i < 20; i++) {
         size_t size = 60 + i * 70;
-        guest_sends(&there, size);
         make_ip(&there, packet, size);
         memcpy(packet + size - sizeof(marker), marker, sizeof(marker));
-        check_sealed(gateway, packet, size);
+        for (unsigned way = 0; way < 2; way++) { /* lwIP's, as time has passed, and the short one */
+            guest_sends(&there, size);
+            check_sealed(gateway, packet, size);
+        }
         world.sides[SIDE_GUEST].out_count = 0;
         make_ip(&back, packet, size);
         receive_sealed(gateway, packet, size);
@@ -319,7 +320,7 @@ static void test_state_in_words(void **state)
     (void)state;
     start_service(POLICY);
     run_for(100);
-    service_describe(&service, keep_line, text);
+    service_describe(&service, &(struct describer){keep_line, text, world.now});
     assert_non_null(strstr(text, "VPN test: down"));
     assert_non_null(strstr(text, "gateway " GATEWAY_OUTER4 ", at " GATEWAY_OUTER4));
     assert_non_null(strstr(text, "our address on the wire " OUR_OUTER4));

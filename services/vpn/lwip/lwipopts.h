@@ -12,6 +12,7 @@
 #define LWIP_TCP             0
 #define LWIP_STATS           0
 #define LWIP_SINGLE_NETIF    1
+#define NETIF_MAX_HWADDR_LEN 6
 
 /* Memory: its own pools, nothing from malloc. The heap holds what is sent: one IKE message and its fragments.
  */

@@ -54,6 +54,7 @@ def test_before_the_tunnel(lab):
     service.guest.network.address("guest", GUEST, "10.30.0.1/24", "fd30::1/64")
     throw_everything(service)
     assert service.process.running(), service.log()
+    wait_until(lambda: any(frame[12:14] == b"\x08\0" for frame in capture.frames()), PATIENCE, "an IP packet on the wire")
     check_wire(capture, service, ike_or_esp_in_udp=1)
 
 

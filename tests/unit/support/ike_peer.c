@@ -30,10 +30,16 @@ bool peer_random(void *owner, void *out, size_t size)
     return true;
 }
 
-bool peer_lower(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+bool peer_lower(const struct nonce *a, const struct nonce *b)
 {
-    int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
-    return order < 0 || (order == 0 && a_size < b_size);
+    int order = memcmp(a->bytes, b->bytes, MIN(a->size, b->size));
+    return order < 0 || (order == 0 && a->size < b->size);
+}
+
+void peer_make_nonce(struct ike_peer *peer, struct nonce *out)
+{
+    out->size = NONCE_BYTES;
+    peer_random(peer, out->bytes, NONCE_BYTES);
 }
 
 void peer_init(struct ike_peer *peer, void (*send)(void *owner, const uint8_t *data, size_t size),
@@ -64,20 +70,12 @@ struct peer_sa *peer_new_sa(struct ike_peer *peer)
     abort();
 }
 
-static struct sk_keys keys_of(const struct peer_sa *sa, bool of_initiator)
-{
-    return (struct sk_keys){sa->keys.cipher, sa->keys.integrity, of_initiator ? sa->keys.ei : sa->keys.er,
-                            of_initiator ? sa->keys.ai : sa->keys.ar};
-}
-
 void peer_send_sealed(struct ike_peer *peer, struct peer_sa *sa, uint8_t exchange, bool response, uint32_t id,
                       struct builder *b)
 {
     struct seal seal = {
-        .keys = keys_of(sa, sa->initiator),
+        .keys = &sa->keys,
         .counter = &sa->counter,
-        .entropy = peer_random,
-        .owner = peer,
         .header = {.spi_i = sa->spi_i, .spi_r = sa->spi_r, .exchange = exchange, .message_id = id},
         .fragment_size = peer->script.fragments ? peer->script.fragment_size : 0};
     seal.header.flags = (sa->initiator ? IKE_FLAG_INITIATOR : 0) | (response ? IKE_FLAG_RESPONSE : 0);
@@ -171,10 +169,10 @@ static void take_init(struct ike_peer *peer, const struct ike_header *header, co
     }
     if (init_refused(peer, header, &list, &b))
         return;
-    struct proposal_offer offer = {
-        .list = peer->script.ike, .count = 1, .protocol = PROTOCOL_IKE, .with_groups = true};
+    struct proposal_offer offer = {.all = &peer->script.ike, .protocol = PROTOCOL_IKE, .with_groups = true};
     struct ike_choice choice;
-    struct bytes_view value, nonce;
+    struct bytes_view value;
+    struct nonce nonce;
     uint16_t group;
     if (!proposal_choose(&list, &offer, &choice)) {
         put_notify(&b, NOTIFY_NO_PROPOSAL_CHOSEN, NULL, 0);
@@ -192,22 +190,21 @@ static void take_init(struct ike_peer *peer, const struct ike_header *header, co
     uint8_t shared[KE_SHARED_MAX];
     sa->spi_i = header->spi_i;
     peer_random(peer, &sa->spi_r, sizeof(sa->spi_r));
-    peer_random(peer, sa->nonce, sizeof(sa->nonce));
+    peer_make_nonce(peer, &sa->nonce);
     require(size <= sizeof(sa->first) && ke_start(&sa->ke, choice.group) &&
             ke_finish(&sa->ke, value.data, value.size, shared));
     memcpy(sa->first, data, size);
     sa->first_size = size;
-    memcpy(sa->peer_nonce, nonce.data, nonce.size);
-    sa->peer_nonce_size = nonce.size;
+    sa->peer_nonce = nonce;
     struct key_inputs in = {.nonce_i = nonce,
-                            .nonce_r = {sa->nonce, sizeof(sa->nonce)},
+                            .nonce_r = sa->nonce,
                             .shared = {shared, choice.group->shared_bytes},
                             .spi_i = sa->spi_i,
                             .spi_r = sa->spi_r};
     require(keys_ike(&sa->keys, &choice, &in, NULL));
     put_choice(&b, &offer, &choice);
     put_ke(&b, choice.group->id, sa->ke.public_value, choice.group->public_bytes);
-    put_payload(&b, PAYLOAD_NONCE, sa->nonce, sizeof(sa->nonce));
+    put_payload(&b, PAYLOAD_NONCE, sa->nonce.bytes, sa->nonce.size);
     peer_put_nat(peer, sa, &b);
     if (peer->script.fragments)
         put_notify(&b, NOTIFY_FRAGMENTATION, NULL, 0);
@@ -220,7 +217,7 @@ static void take_init(struct ike_peer *peer, const struct ike_header *header, co
 /* AUTH by the shared secret over the gateway's octets, or the client's. */
 static void psk_auth(struct ike_peer *peer, struct peer_sa *sa, bool own, struct bytes_view id, uint8_t *out)
 {
-    const struct algorithm *prf = sa->keys.prf;
+    const struct algorithm *prf = sa->keys.choice.prf;
     uint8_t mac[PRF_BYTES_MAX], key[PRF_BYTES_MAX];
     struct bytes_view secret = {(const uint8_t *)PEER_SECRET, sizeof(PEER_SECRET) - 1},
                       pad = {(const uint8_t *)PSK_PAD, sizeof(PSK_PAD) - 1};
@@ -231,7 +228,8 @@ static void psk_auth(struct ike_peer *peer, struct peer_sa *sa, bool own, struct
     require(prf_compute(prf, secret, pad, key));
     require(prf_compute(prf, (struct bytes_view){own ? sa->keys.pr : sa->keys.pi, prf->key_bytes}, id, mac));
     writer_bytes(&w, own ? sa->second : sa->first, own ? sa->second_size : sa->first_size);
-    writer_bytes(&w, own ? sa->peer_nonce : sa->nonce, own ? sa->peer_nonce_size : sizeof(sa->nonce));
+    writer_bytes(&w, own ? sa->peer_nonce.bytes : sa->nonce.bytes,
+                 own ? sa->peer_nonce.size : sa->nonce.size);
     writer_bytes(&w, mac, prf->key_bytes);
     require(!w.failed &&
             prf_compute(prf, (struct bytes_view){key, prf->key_bytes}, (struct bytes_view){text, w.at}, out));
@@ -276,16 +274,14 @@ static void put_reply(struct ike_peer *peer, struct builder *b)
 static void put_first_child(struct ike_peer *peer, struct peer_sa *sa, const struct payload_list *list,
                             struct builder *b)
 {
-    struct proposal_offer offer = {
-        .list = peer->script.esp, .count = 1, .protocol = PROTOCOL_ESP, .spi_bytes = 4};
+    struct proposal_offer offer = {.all = &peer->script.esp, .protocol = PROTOCOL_ESP, .spi_bytes = 4};
     struct ike_choice choice;
     if (peer->script.refuse_child || !proposal_choose(list, &offer, &choice)) {
         put_notify(b, peer->script.refuse_child ? peer->script.refuse_child : NOTIFY_NO_PROPOSAL_CHOSEN, NULL,
                    0);
         return;
     }
-    struct key_inputs in = {.nonce_i = {sa->peer_nonce, sa->peer_nonce_size},
-                            .nonce_r = {sa->nonce, sizeof(sa->nonce)}};
+    struct key_inputs in = {.nonce_i = sa->peer_nonce, .nonce_r = sa->nonce};
     struct peer_child *child = peer_make_child(peer, sa, &choice, &in, false);
     require(selectors_read(list, PAYLOAD_TSI, &child->remote) &&
             selectors_read(list, PAYLOAD_TSR, &child->local));
@@ -326,8 +322,8 @@ static void take_auth(struct ike_peer *peer, struct peer_sa *sa, const struct pa
     struct notify n;
     require(idi && auth);
     psk_auth(peer, sa, false, (struct bytes_view){idi->data, idi->size}, expected);
-    bool good = auth->size == 4u + sa->keys.prf->key_bytes && auth->data[0] == PSK_METHOD &&
-                memcmp(auth->data + 4, expected, sa->keys.prf->key_bytes) == 0;
+    bool good = auth->size == 4u + sa->keys.choice.prf->key_bytes && auth->data[0] == PSK_METHOD &&
+                memcmp(auth->data + 4, expected, sa->keys.choice.prf->key_bytes) == 0;
     if (peer->script.refuse_auth || (!good && !peer->script.wrong_secret)) {
         put_notify(b, peer->script.refuse_auth ? peer->script.refuse_auth : NOTIFY_AUTHENTICATION_FAILED,
                    NULL, 0);
@@ -350,7 +346,7 @@ static void take_auth(struct ike_peer *peer, struct peer_sa *sa, const struct pa
     payload_begin(b, PAYLOAD_AUTH);
     writer_be(&b->w, PSK_METHOD, 1);
     writer_be(&b->w, 0, 3);
-    writer_bytes(&b->w, own, sa->keys.prf->key_bytes);
+    writer_bytes(&b->w, own, sa->keys.choice.prf->key_bytes);
     payload_end(b);
     sa->live = true;
     ke_free(&sa->ke);
@@ -396,10 +392,9 @@ static void answer(struct ike_peer *peer, struct peer_sa *sa, const struct ike_h
 static void take_sealed(struct ike_peer *peer, struct peer_sa *sa, const struct ike_header *header,
                         size_t size)
 {
-    struct sk_keys keys = keys_of(sa, !sa->initiator);
-    struct opened opened;
+    struct piece opened;
     bool response = header->flags & IKE_FLAG_RESPONSE;
-    if (!protect_open(&keys, peer->incoming, size, &opened))
+    if (!protect_open(&sa->keys, peer->incoming, size, &opened))
         return;
     if (!response && header->message_id + 1 == sa->expected_id && opened.fragment <= 1) {
         const uint8_t *at = sa->response.data;
@@ -409,12 +404,11 @@ static void take_sealed(struct ike_peer *peer, struct peer_sa *sa, const struct 
     }
     bool wanted = response ? sa->act != ACT_NONE && header->message_id + 1 == sa->next_id
                            : header->message_id == sa->expected_id && !sa->gone;
-    if (!wanted ||
-        (opened.fragment && !reassembly_add(response ? &sa->responses : &sa->requests, header->message_id,
-                                            &opened, peer->whole, &opened.size, &opened.first)))
+    if (!wanted || (opened.fragment && !reassembly_add(response ? &sa->responses : &sa->requests,
+                                                       header->message_id, &opened, peer->whole)))
         return;
     struct payload_list list;
-    require(payloads_read(opened.first, opened.fragment ? peer->whole : opened.data, opened.size, &list));
+    require(payloads_read(opened.first, opened.data, opened.size, &list));
     if (response)
         peer_take_answer(peer, sa, &list);
     else

@@ -5,7 +5,6 @@
 #ifndef SHOJI_TESTS_IKE_PEER_H
 #define SHOJI_TESTS_IKE_PEER_H
 
-#include "crypto/ipsec/key_exchange.h"
 #include "crypto/ipsec/protect.h"
 
 #define PEER_SAS      8
@@ -14,7 +13,7 @@
 
 /* How the gateway behaves. */
 struct peer_script {
-    struct ike_proposal ike[1], esp[1];
+    struct ike_proposals ike, esp;
     bool demand_cookie;
     const struct algorithm *insist; /* INVALID_KE_PAYLOAD for any other */
     uint16_t refuse_init, refuse_auth, refuse_child,
@@ -42,19 +41,17 @@ struct peer_sa {
     struct outbox response, request;
     enum peer_act act; /* our request that waits for its answer */
     struct key_exchange ke;
-    uint8_t nonce[NONCE_BYTES];
+    struct nonce nonce;
     uint64_t new_spi;
     uint32_t child; /* inbound SPI */
     struct peer_sa *rival;
-    uint8_t low[NONCE_MAX];
-    size_t low_size;
+    struct nonce low;
     bool delete_due;
     struct reassembly requests, responses;
     /* IKE_SA_INIT */
     uint8_t first[KIB(4)], second[KIB(4)];
     size_t first_size, second_size;
-    uint8_t peer_nonce[NONCE_MAX];
-    size_t peer_nonce_size;
+    struct nonce peer_nonce;
 };
 
 enum peer_child_state { PEER_FREE, PEER_LIVE, PEER_DELETE_DUE, PEER_DELETING, PEER_AWAITS_DELETE };
@@ -65,8 +62,7 @@ struct peer_child {
     bool ours;
     struct child_keys in, out;
     struct selector_list local, remote; /* the gateway's own side, the client's side */
-    uint8_t low[NONCE_MAX];
-    size_t low_size;
+    struct nonce low;
 };
 
 struct ike_peer {
@@ -106,6 +102,7 @@ void peer_take_answer(struct ike_peer *peer, struct peer_sa *sa, const struct pa
 struct peer_child *peer_make_child(struct ike_peer *peer, struct peer_sa *sa, const struct ike_choice *choice,
                                    const struct key_inputs *in, bool ours);
 void peer_put_nat(struct ike_peer *peer, struct peer_sa *sa, struct builder *b);
-bool peer_lower(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size);
+bool peer_lower(const struct nonce *a, const struct nonce *b);
+void peer_make_nonce(struct ike_peer *peer, struct nonce *out);
 
 #endif

@@ -50,10 +50,7 @@ struct peer_child *peer_make_child(struct ike_peer *peer, struct peer_sa *sa, co
         peer_random(peer, &c->spi_in, sizeof(c->spi_in));
         c->spi_in |= 0x100;
         require(keys_child(&sa->keys, choice, in, ours ? &c->out : &c->in, ours ? &c->in : &c->out));
-        bool first = peer_lower(in->nonce_i.data, in->nonce_i.size, in->nonce_r.data, in->nonce_r.size);
-        struct bytes_view low = first ? in->nonce_i : in->nonce_r;
-        memcpy(c->low, low.data, low.size);
-        c->low_size = low.size;
+        c->low = peer_lower(&in->nonce_i, &in->nonce_r) ? in->nonce_i : in->nonce_r;
         return c;
     }
     abort();
@@ -61,8 +58,7 @@ struct peer_child *peer_make_child(struct ike_peer *peer, struct peer_sa *sa, co
 
 static struct proposal_offer offer_of(struct ike_peer *peer, bool ike, uint64_t spi)
 {
-    return (struct proposal_offer){.list = ike ? peer->script.ike : peer->script.esp,
-                                   .count = 1,
+    return (struct proposal_offer){.all = ike ? &peer->script.ike : &peer->script.esp,
                                    .protocol = ike ? PROTOCOL_IKE : PROTOCOL_ESP,
                                    .spi_bytes = ike ? 8 : 4,
                                    .spi = spi,
@@ -106,8 +102,8 @@ static void child_asked(struct ike_peer *peer, struct peer_sa *sa, const struct 
     struct proposal_offer offer = offer_of(peer, false, 0);
     struct ike_choice choice;
     struct key_exchange ke = {0};
-    uint8_t nonce[NONCE_BYTES], shared[KE_SHARED_MAX];
-    struct key_inputs in = {.nonce_r = {nonce, sizeof(nonce)}};
+    uint8_t shared[KE_SHARED_MAX];
+    struct key_inputs in = {0};
     if (sa->replaced || sa->act == ACT_REKEY_IKE || sa->act == ACT_DELETE_IKE ||
         (old && old->state != PEER_LIVE)) {
         put_notify(b, NOTIFY_TEMPORARY_FAILURE, NULL, 0);
@@ -124,7 +120,7 @@ static void child_asked(struct ike_peer *peer, struct peer_sa *sa, const struct 
     }
     if (!exchange_of(&choice, list, &ke, shared, b))
         return;
-    peer_random(peer, nonce, sizeof(nonce));
+    peer_make_nonce(peer, &in.nonce_r);
     if (choice.group)
         in.shared = (struct bytes_view){shared, choice.group->shared_bytes};
     require(nonce_read(list, &in.nonce_i));
@@ -133,7 +129,7 @@ static void child_asked(struct ike_peer *peer, struct peer_sa *sa, const struct 
             selectors_read(list, PAYLOAD_TSR, &made->local));
     offer.spi = made->spi_in;
     put_choice(b, &offer, &choice);
-    put_payload(b, PAYLOAD_NONCE, nonce, sizeof(nonce));
+    put_payload(b, PAYLOAD_NONCE, in.nonce_r.bytes, in.nonce_r.size);
     if (choice.group)
         put_ke(b, choice.group->id, ke.public_value, choice.group->public_bytes);
     put_selectors(b, PAYLOAD_TSI, &made->remote);
@@ -154,8 +150,7 @@ static void move_children(struct ike_peer *peer, struct peer_sa *from, struct pe
     for (unsigned i = 0; i < PEER_SAS; i++)
         if (peer->sas[i].rival == from) {
             peer->sas[i].rival = to;
-            memcpy(to->low, from->low, from->low_size);
-            to->low_size = from->low_size;
+            to->low = from->low;
         }
     from->replaced = true;
     if (peer->current == from)
@@ -171,10 +166,7 @@ static struct peer_sa *rekeyed_sa(struct ike_peer *peer, struct peer_sa *old, co
     sa->spi_i = in->spi_i;
     sa->spi_r = in->spi_r;
     require(keys_ike(&sa->keys, choice, in, &old->keys));
-    bool first = peer_lower(in->nonce_i.data, in->nonce_i.size, in->nonce_r.data, in->nonce_r.size);
-    struct bytes_view low = first ? in->nonce_i : in->nonce_r;
-    memcpy(sa->low, low.data, low.size);
-    sa->low_size = low.size;
+    sa->low = peer_lower(&in->nonce_i, &in->nonce_r) ? in->nonce_i : in->nonce_r;
     return sa;
 }
 
@@ -184,8 +176,8 @@ static void ike_asked(struct ike_peer *peer, struct peer_sa *sa, const struct pa
     struct proposal_offer offer = offer_of(peer, true, 0);
     struct ike_choice choice;
     struct key_exchange ke = {0};
-    uint8_t nonce[NONCE_BYTES], shared[KE_SHARED_MAX];
-    struct key_inputs in = {.nonce_r = {nonce, sizeof(nonce)}};
+    uint8_t shared[KE_SHARED_MAX];
+    struct key_inputs in = {0};
     if (sa->replaced || (sa->act != ACT_NONE && sa->act != ACT_REKEY_IKE && sa->act != ACT_LIVENESS)) {
         put_notify(b, NOTIFY_TEMPORARY_FAILURE, NULL, 0);
         return;
@@ -197,7 +189,7 @@ static void ike_asked(struct ike_peer *peer, struct peer_sa *sa, const struct pa
     }
     if (!exchange_of(&choice, list, &ke, shared, b))
         return;
-    peer_random(peer, nonce, sizeof(nonce));
+    peer_make_nonce(peer, &in.nonce_r);
     peer_random(peer, &in.spi_r, sizeof(in.spi_r));
     in.spi_i = choice.spi;
     in.shared = (struct bytes_view){shared, choice.group->shared_bytes};
@@ -205,7 +197,7 @@ static void ike_asked(struct ike_peer *peer, struct peer_sa *sa, const struct pa
     struct peer_sa *made = rekeyed_sa(peer, sa, &choice, &in, false);
     offer.spi = in.spi_r;
     put_choice(b, &offer, &choice);
-    put_payload(b, PAYLOAD_NONCE, nonce, sizeof(nonce));
+    put_payload(b, PAYLOAD_NONCE, in.nonce_r.bytes, in.nonce_r.size);
     put_ke(b, choice.group->id, ke.public_value, choice.group->public_bytes);
     ke_free(&ke);
     if (sa->act == ACT_REKEY_IKE)
@@ -245,7 +237,7 @@ static void delete_asked(struct ike_peer *peer, struct peer_sa *sa, const struct
         if (!child)
             continue;
         if (child->state != PEER_DELETING)
-            put_delete(b, &child->spi_in, 1);
+            put_delete(b, child->spi_in);
         child->state = PEER_FREE;
     }
 }
@@ -284,7 +276,7 @@ void peer_take_request(struct ike_peer *peer, struct peer_sa *sa, const struct i
 static void put_rekey_child(struct ike_peer *peer, struct peer_sa *sa, struct peer_child *old,
                             struct builder *b)
 {
-    const struct algorithm *group = proposal_first(&peer->script.esp[0], TRANSFORM_KE);
+    const struct algorithm *group = proposal_first(&peer->script.esp.item[0], TRANSFORM_KE);
     struct proposal_offer offer = offer_of(peer, false, 0);
     peer_random(peer, &sa->new_spi, 3); /* three bytes: no zero at the front of an SPI matters here */
     sa->new_spi = (sa->new_spi & 0xffffff) | 0x5000000;
@@ -292,7 +284,7 @@ static void put_rekey_child(struct ike_peer *peer, struct peer_sa *sa, struct pe
     sa->child = old->spi_in;
     put_notify_spi(b, NOTIFY_REKEY_SA, old->spi_in);
     put_offer(b, &offer);
-    put_payload(b, PAYLOAD_NONCE, sa->nonce, sizeof(sa->nonce));
+    put_payload(b, PAYLOAD_NONCE, sa->nonce.bytes, sa->nonce.size);
     if (group) {
         require(ke_start(&sa->ke, group));
         put_ke(b, group->id, sa->ke.public_value, group->public_bytes);
@@ -303,12 +295,12 @@ static void put_rekey_child(struct ike_peer *peer, struct peer_sa *sa, struct pe
 
 static void put_rekey_ike(struct ike_peer *peer, struct peer_sa *sa, struct builder *b)
 {
-    const struct algorithm *group = proposal_first(&peer->script.ike[0], TRANSFORM_KE);
+    const struct algorithm *group = proposal_first(&peer->script.ike.item[0], TRANSFORM_KE);
     peer_random(peer, &sa->new_spi, sizeof(sa->new_spi));
     struct proposal_offer offer = offer_of(peer, true, sa->new_spi);
     require(ke_start(&sa->ke, group));
     put_offer(b, &offer);
-    put_payload(b, PAYLOAD_NONCE, sa->nonce, sizeof(sa->nonce));
+    put_payload(b, PAYLOAD_NONCE, sa->nonce.bytes, sa->nonce.size);
     put_ke(b, group->id, sa->ke.public_value, group->public_bytes);
 }
 
@@ -317,17 +309,17 @@ static void begin(struct ike_peer *peer, struct peer_sa *sa, enum peer_act act, 
     struct builder b = {.w = writer_of(peer->plain, sizeof(peer->plain))};
     sa->act = act;
     sa->child = 0;
-    peer_random(peer, sa->nonce, sizeof(sa->nonce));
+    peer_make_nonce(peer, &sa->nonce);
     if (act == ACT_REKEY_CHILD) {
         put_rekey_child(peer, sa, child, &b);
     } else if (act == ACT_DELETE_CHILD) {
         child->state = PEER_DELETING;
         sa->child = child->spi_in;
-        put_delete(&b, &child->spi_in, 1);
+        put_delete(&b, child->spi_in);
     } else if (act == ACT_REKEY_IKE) {
         put_rekey_ike(peer, sa, &b);
     } else if (act == ACT_DELETE_IKE) {
-        put_delete(&b, NULL, 0);
+        put_delete(&b, 0);
     }
     bool create = act == ACT_REKEY_CHILD || act == ACT_REKEY_IKE;
     peer_send_sealed(peer, sa, create ? CREATE_CHILD_SA : INFORMATIONAL, false, sa->next_id++, &b);
@@ -380,7 +372,7 @@ static void child_answered(struct ike_peer *peer, struct peer_sa *sa, const stru
     struct report problem = {""};
     struct notify n;
     uint8_t shared[KE_SHARED_MAX];
-    struct key_inputs in = {.nonce_i = {sa->nonce, sizeof(sa->nonce)}};
+    struct key_inputs in = {.nonce_i = sa->nonce};
     if (notify_error(list, &n)) {
         if (rival && old && old->state == PEER_LIVE)
             old->state = PEER_AWAITS_DELETE;
@@ -400,7 +392,7 @@ static void child_answered(struct ike_peer *peer, struct peer_sa *sa, const stru
     made->replaces = sa->child;
     require(selectors_read(list, PAYLOAD_TSI, &made->local) &&
             selectors_read(list, PAYLOAD_TSR, &made->remote));
-    bool lost = rival && peer_lower(made->low, made->low_size, rival->low, rival->low_size);
+    bool lost = rival && peer_lower(&made->low, &rival->low);
     if (lost)
         made->state = PEER_DELETE_DUE;
     else if (rival)
@@ -419,7 +411,7 @@ static void ike_answered(struct ike_peer *peer, struct peer_sa *sa, const struct
     struct notify n;
     uint16_t id;
     uint8_t shared[KE_SHARED_MAX];
-    struct key_inputs in = {.nonce_i = {sa->nonce, sizeof(sa->nonce)}};
+    struct key_inputs in = {.nonce_i = sa->nonce};
     sa->rival = NULL;
     if (notify_error(list, &n)) {
         if (rival)
@@ -432,7 +424,7 @@ static void ike_answered(struct ike_peer *peer, struct peer_sa *sa, const struct
     in.spi_i = sa->new_spi;
     in.spi_r = choice.spi;
     struct peer_sa *made = rekeyed_sa(peer, sa, &choice, &in, true);
-    if (rival && peer_lower(made->low, made->low_size, rival->low, rival->low_size)) {
+    if (rival && peer_lower(&made->low, &rival->low)) {
         move_children(peer, sa, rival);
         made->replaced = true;
         made->delete_due = true;

@@ -111,17 +111,19 @@ unsigned world_child_count(const struct world *w)
     return count;
 }
 
-static bool on_child_add(struct tunnel *tunnel, const struct child_parameters *child, uint32_t replaces)
+static const struct esp_sa *on_child_add(struct tunnel *tunnel, const struct child_parameters *child,
+                                         uint32_t replaces)
 {
     struct world *w = (void *)tunnel; /* IKE only hands it back */
     require(!world_child(w, child->spi_in));
     for (unsigned i = 0; i < WORLD_CHILDREN; i++)
         if (!w->children[i].used) {
             w->children[i] = (struct world_child){.used = true, .p = *child, .replaces = replaces};
+            w->children[i].esp.parameters = *child;
             w->added++;
-            return true;
+            return &w->children[i].esp;
         }
-    return false;
+    return NULL;
 }
 
 static void on_child_use(struct tunnel *tunnel, uint32_t spi_in)
@@ -151,15 +153,8 @@ static void on_child_move(struct tunnel *tunnel, uint32_t spi_in, const struct i
     child->p.outer_local = *local;
     child->p.outer_remote = *remote;
     child->p.udp_encapsulated = udp_encapsulated;
+    child->esp.parameters = child->p;
     w->moved++;
-}
-
-static bool on_counters(struct tunnel *tunnel, uint32_t spi_in, struct esp_counters *out)
-{
-    const struct world_child *child = world_child((void *)tunnel, spi_in);
-    if (child)
-        *out = child->counters;
-    return child != NULL;
 }
 
 static void on_up(void *owner, const struct ike_inner *inner)
@@ -205,13 +200,19 @@ static void start_crypto(void)
     started = true;
 }
 
-struct ike_proposal proposal_of(const char *words, enum ipsec_protocol protocol)
+static struct ike_proposals proposals_of(const char *words, enum ipsec_protocol protocol)
 {
-    struct ike_proposal out[IKE_PROPOSALS_MAX];
+    struct ike_proposals out;
     struct report problem = {""};
-    unsigned count;
-    require(proposals_parse((struct ini_text){words, strlen(words)}, protocol, out, &count, &problem));
-    return out[0];
+    require(proposals_parse((struct ini_text){words, strlen(words)}, protocol, &out, &problem));
+    return out;
+}
+
+struct ike_proposals proposal_of(const char *words, enum ipsec_protocol protocol)
+{
+    struct ike_proposals out = proposals_of(words, protocol);
+    out.count = 1;
+    return out;
 }
 
 struct world *world_create(const char *ike_proposals, const char *esp_proposals)
@@ -224,7 +225,6 @@ struct world *world_create(const char *ike_proposals, const char *esp_proposals)
         .child_use = on_child_use,
         .child_remove = on_child_remove,
         .child_move = on_child_move,
-        .child_counters = on_counters,
         .up = on_up,
         .down = on_down,
         .log = on_log,
@@ -234,12 +234,9 @@ struct world *world_create(const char *ike_proposals, const char *esp_proposals)
     require(w);
     start_crypto();
     struct ike_configuration *c = &w->config;
-    require(proposals_parse((struct ini_text){ike_proposals, strlen(ike_proposals)}, PROTOCOL_IKE, c->ike,
-                            &c->ike_count, &problem));
-    require(proposals_parse((struct ini_text){esp_proposals, strlen(esp_proposals)}, PROTOCOL_ESP, c->esp,
-                            &c->esp_count, &problem));
+    c->ike = proposals_of(ike_proposals, PROTOCOL_IKE);
+    c->esp = proposals_of(esp_proposals, PROTOCOL_ESP);
     c->credential = credential_psk((const uint8_t *)PEER_SECRET, strlen(PEER_SECRET), &problem);
-    c->trust = trust_psk((const uint8_t *)PEER_SECRET, strlen(PEER_SECRET), &problem);
     set_identity(&c->local_id, "client.example");
     set_identity(&c->remote_id, "gw.example");
     c->local_selectors.count = c->remote_selectors.count = 1;
@@ -256,11 +253,11 @@ struct world *world_create(const char *ike_proposals, const char *esp_proposals)
     w->now = 1000;
     w->seed = 0x776f726c64;
     peer_init(&w->peer, on_peer_send, w);
-    w->peer.script.ike[0] = c->ike[0];
-    w->peer.script.esp[0] = c->esp[0];
+    w->peer.script.ike = proposal_of(ike_proposals, PROTOCOL_IKE);
+    w->peer.script.esp = proposal_of(esp_proposals, PROTOCOL_ESP);
     w->peer.script.fragment_size = 1280;
     w->ike = ike_create(c, &callbacks, w, (void *)w);
-    require(w->ike && c->credential && c->trust);
+    require(w->ike && c->credential);
     return w;
 }
 
@@ -269,7 +266,6 @@ void world_destroy(struct world *w)
     ike_destroy(w->ike);
     require(world_child_count(w) == 0);
     credential_free(w->config.credential);
-    trust_free(w->config.trust);
     peer_free(&w->peer);
     world_drop(&w->to_peer);
     world_drop(&w->to_us);

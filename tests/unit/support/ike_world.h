@@ -26,7 +26,7 @@ struct world_child {
     bool used;
     struct child_parameters p;
     uint32_t replaces;
-    struct esp_counters counters;
+    struct esp_sa esp; /* what IKE sees of it */
 };
 
 struct world {
@@ -47,7 +47,7 @@ struct world {
 };
 
 /* The first of the proposals that the policy's words name. */
-struct ike_proposal proposal_of(const char *words, enum ipsec_protocol protocol);
+struct ike_proposals proposal_of(const char *words, enum ipsec_protocol protocol);
 struct world *world_create(const char *ike_proposals, const char *esp_proposals);
 void world_destroy(struct world *w);
 void world_connect(struct world *w);

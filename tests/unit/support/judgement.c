@@ -10,7 +10,7 @@
 #include "crypto/port/port.h"
 #include "tests/unit/support/judgement.h"
 
-const struct auth_octets octets = {(const uint8_t *)"the octets that both ends sign", 30, "SHA256"};
+const struct auth_octets octets = {{(const uint8_t *)"the octets that both ends sign", 30}, "SHA256"};
 
 struct made root, middle, gateway;
 EVP_PKEY *rsa;
@@ -40,34 +40,44 @@ struct judgement usual(void)
                               .hashes = ALL_HASHES};
 }
 
+struct credential *judge_of(struct bytes_view authorities, struct bytes_view crls, struct report *problem)
+{
+    const struct credential_files files = {.chain = made_view(&gateway),
+                                           .private_key = made_key_view(&gateway),
+                                           .authorities = authorities,
+                                           .crls = crls};
+    return credential_certificates(&files, problem);
+}
+
 static bool judge(const struct judgement *j, struct report *problem)
 {
     *problem = (struct report){""};
     const struct made *signer = j->signer ? j->signer : j->chain[0];
-    struct credential *own = credential_certificate(made_view(signer), made_key_view(signer), problem);
-    struct trust *trust = trust_certificates(made_view(j->authority), j->crls, j->crl_required, problem);
-    if (!own || !trust)
-        fail_msg("no credential or trust: %s", problem->text);
+    const struct credential_files files = {.chain = made_view(signer),
+                                           .private_key = made_key_view(signer),
+                                           .authorities = made_view(j->authority),
+                                           .crls = j->crls,
+                                           .crl_required = j->crl_required};
+    struct credential *both = credential_certificates(&files, problem);
+    if (!both)
+        fail_msg("no credential: %s", problem->text);
     const struct identity id = id_of(j->id), expected = id_of(j->expected);
     struct peer_claim claim = {.id = &id, .expected = &expected, .now = j->now};
-    uint8_t auth[SIGNATURE_MAX];
-    size_t size = 0;
-    if (!credential_sign(own, &octets, j->hashes, &claim.method, auth, &size, problem))
+    struct auth_data auth;
+    if (!credential_sign(both, &octets, j->hashes, &auth, problem))
         fail_msg("not signed: %s", problem->text);
     if (j->flip)
-        auth[size - 1] ^= 1;
-    if (j->method)
-        claim.method = j->method;
-    uint8_t *exact = malloc(size);
+        auth.bytes[auth.size - 1] ^= 1;
+    claim.method = j->method ? j->method : auth.method;
+    uint8_t *exact = malloc(auth.size);
     assert_non_null(exact);
-    memcpy(exact, auth, size);
-    claim.auth = (struct bytes_view){exact, size};
+    memcpy(exact, auth.bytes, auth.size);
+    claim.auth = (struct bytes_view){exact, auth.size};
     for (unsigned i = 0; i < ARRAY_COUNT(j->chain) && j->chain[i]; i++)
         claim.certificates[claim.certificate_count++] = made_view(j->chain[i]);
-    const bool good = trust_verify(trust, &octets, &claim, problem);
+    const bool good = credential_verify(both, &octets, &claim, problem);
     free(exact);
-    credential_free(own);
-    trust_free(trust);
+    credential_free(both);
     return good;
 }
 

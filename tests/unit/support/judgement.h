@@ -3,7 +3,7 @@
 #ifndef SHOJI_TESTS_JUDGEMENT_H
 #define SHOJI_TESTS_JUDGEMENT_H
 
-#include "crypto/ipsec/signature.h"
+#include "crypto/ipsec/credential_parts.h"
 #include "tests/unit/support/certificate_maker.h"
 
 #define ALL_HASHES (BIT(HASH_SHA2_256) | BIT(HASH_SHA2_384) | BIT(HASH_SHA2_512))
@@ -34,6 +34,9 @@ struct judgement {
     uint8_t method; /* 0: the signer's */
     bool flip;
 };
+
+/* The gateway's certificate is our own too. NULL: it is refused. */
+struct credential *judge_of(struct bytes_view authorities, struct bytes_view crls, struct report *problem);
 
 struct judgement usual(void);
 void assert_accepted(const struct judgement *j);

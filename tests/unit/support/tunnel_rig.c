@@ -46,9 +46,8 @@ static void start_end(struct rig_end *end)
 {
     static const struct tunnel_callbacks callbacks = {
         .to_wire = to_wire, .to_guest = to_guest, .suspect = suspect};
-    static const struct tunnel_settings settings = {.wire_mtu = 1500, .guest_mtu = 1500, .copy_dscp = true};
     struct ip_address gateway4 = ip_of(VIRTUAL4), gateway6 = ip_of(VIRTUAL6);
-    end->tunnel = tunnel_create(&settings, &callbacks, end);
+    end->tunnel = tunnel_create(1500, true, &callbacks, end);
     require(end->tunnel);
     tunnel_set_gateway(end->tunnel, &gateway4, &gateway6);
 }

@@ -48,10 +48,10 @@ void run_for(uint64_t ms)
 size_t make_frame(uint8_t *frame, const uint8_t *to, const uint8_t *from, const struct ip_recipe *recipe,
                   size_t size)
 {
-    make_ip(recipe, frame + ETHERNET_HEADER, size);
-    frame_header(frame, (const struct mac *)to, (const struct mac *)from,
-                 frame[ETHERNET_HEADER] >> 4 == 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
-    return ETHERNET_HEADER + size;
+    make_ip(recipe, frame + SIZEOF_ETH_HDR, size);
+    frame_header(frame, (const struct eth_addr *)to, (const struct eth_addr *)from,
+                 frame[SIZEOF_ETH_HDR] >> 4 == 6 ? ETHTYPE_IPV6 : ETHTYPE_IP);
+    return SIZEOF_ETH_HDR + size;
 }
 
 void guest_sends(const struct ip_recipe *recipe, size_t size)
@@ -69,7 +69,7 @@ void answer_arp_of(const char *address, const uint8_t *mac)
     uint8_t frame[42] = {0}, own[6];
     struct ip_address peer = ip_of(address), us = ip_of(OUR_OUTER4);
     vpn_mac(SIDE_WIRE, own);
-    frame_header(frame, (const struct mac *)own, (const struct mac *)mac, ETHERTYPE_ARP);
+    frame_header(frame, (const struct eth_addr *)own, (const struct eth_addr *)mac, ETHTYPE_ARP);
     memcpy(frame + 14, "\0\1\x08\0\6\4\0\2", 8);
     memcpy(frame + 22, mac, 6);
     memcpy(frame + 28, peer.bytes, 4);
@@ -85,7 +85,7 @@ void answer_arp(void)
 
 void inner_address(const char *text)
 {
-    struct ike_inner inner = {.address_count = 1, .address = {ip_of(text)}};
+    struct ike_inner inner = {.address = {1, {ip_of(text)}}};
     guest_set_inner(&service.guest, &inner, world.now);
 }
 

@@ -108,8 +108,9 @@ bool vpn_entropy(void *context, void *out, size_t size)
     return true;
 }
 
-void vpn_log(const char *sentence)
+void vpn_log(void *context, const char *sentence)
 {
+    (void)context;
     strncat(world.log, sentence, sizeof(world.log) - strlen(world.log) - 2);
     strcat(world.log, "\n");
 }

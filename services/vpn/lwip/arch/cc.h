@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The compiler and the machine, as lwIP asks for them: freestanding, and chance from the service's own
- * source.
- */
+/* The compiler and the machine, as lwIP asks for them, and chance from the service's own source. */
 #ifndef SHOJI_SERVICES_VPN_ARCH_CC_H
 #define SHOJI_SERVICES_VPN_ARCH_CC_H
 
 #include <stdint.h>
 
-#define LWIP_NO_INTTYPES_H 1
-#define LWIP_NO_LIMITS_H   1
-#define LWIP_NO_CTYPE_H    1
+#define LWIP_NO_CTYPE_H 1
 
 /* `packed` alone is a word of lib/base.h. */
 #define PACK_STRUCT_STRUCT __attribute__((__packed__))
