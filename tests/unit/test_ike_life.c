@@ -51,7 +51,7 @@ static void esp_traffic_is_life(void **state)
     (void)state;
     struct world *w = connected(prepared());
     for (unsigned i = 0; i < 100; i++) {
-        world_child(w, w->sending)->esp.counters.last_in_ms = w->now;
+        world_child(w, w->sending)->esp->counters.last_in_ms = w->now;
         world_run(w, 1000);
     }
     assert_int_equal(w->peer.liveness, 0);

@@ -133,7 +133,7 @@ static void follows_the_gateways_traffic(void **state)
     assert_true(world_to_us(w));
     for (unsigned i = 0; i < WORLD_CHILDREN; i++)
         if (w->children[i].used && w->children[i].p.spi_in != first)
-            w->children[i].esp.counters.packets_in = 1;
+            w->children[i].esp->counters.packets_in = 1;
     world_tick(w);
     assert_int_not_equal(w->sending, first);
     world_run(w, 10000);
@@ -153,11 +153,11 @@ static void rekeys_by_time_and_volume(void **state)
     assert_true(w->added > 60 && w->added < 110);
     assert_int_equal(w->downs, 0);
     unsigned before = w->added;
-    world_child(w, w->sending)->esp.counters.bytes_out = 1000;
+    world_child(w, w->sending)->esp->counters.bytes_out = 1000;
     world_run(w, 1100);
     assert_true(w->added > before);
     before = w->added;
-    world_child(w, w->sending)->esp.counters.rekey_due = true;
+    world_child(w, w->sending)->esp->counters.rekey_due = true;
     world_run(w, 1100);
     assert_true(w->added > before);
     world_destroy(w);

@@ -118,10 +118,13 @@ static const struct esp_sa *on_child_add(struct tunnel *tunnel, const struct chi
     require(!world_child(w, child->spi_in));
     for (unsigned i = 0; i < WORLD_CHILDREN; i++)
         if (!w->children[i].used) {
-            w->children[i] = (struct world_child){.used = true, .p = *child, .replaces = replaces};
-            w->children[i].esp.parameters = *child;
+            struct esp_sa *esp = calloc(1, sizeof(*esp));
+            require(esp);
+            esp->parameters = *child;
+            w->children[i] =
+                (struct world_child){.used = true, .p = *child, .replaces = replaces, .esp = esp};
             w->added++;
-            return &w->children[i].esp;
+            return esp;
         }
     return NULL;
 }
@@ -138,6 +141,7 @@ static void on_child_remove(struct tunnel *tunnel, uint32_t spi_in)
     struct world *w = (void *)tunnel;
     struct world_child *child = world_child(w, spi_in);
     require(child);
+    free(child->esp);
     child->used = false;
     w->removed++;
     if (w->sending == spi_in)
@@ -153,7 +157,7 @@ static void on_child_move(struct tunnel *tunnel, uint32_t spi_in, const struct i
     child->p.outer_local = *local;
     child->p.outer_remote = *remote;
     child->p.udp_encapsulated = udp_encapsulated;
-    child->esp.parameters = child->p;
+    child->esp->parameters = child->p;
     w->moved++;
 }
 

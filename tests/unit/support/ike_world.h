@@ -26,7 +26,7 @@ struct world_child {
     bool used;
     struct child_parameters p;
     uint32_t replaces;
-    struct esp_sa esp; /* what IKE sees of it */
+    struct esp_sa *esp; /* what IKE sees of it, until it removes it */
 };
 
 struct world {
