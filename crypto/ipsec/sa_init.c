@@ -45,11 +45,13 @@ void init_begin(struct ike_sa *sa)
 }
 
 /* The gateway's wish is followed, but not for ever. */
-static void begin_again(struct ike_sa *sa)
+static void begin_again(struct ike_sa *sa, const struct algorithm *group)
 {
+    if (sa->attempt.restarts++ >= RESTARTS_MAX)
+        return;
+    sa->attempt.wanted = group;
     sa->next_id = 0;
-    if (sa->attempt.restarts++ < RESTARTS_MAX)
-        request_begin(sa, &exchange_init);
+    request_begin(sa, &exchange_init);
 }
 
 /* Anybody could have sent it: a refusal is only remembered. */
@@ -64,13 +66,11 @@ static void take_error(struct ike_sa *sa, const struct payload_list *list)
             return;
         memcpy(in->cookie, n.data.data, n.data.size);
         in->cookie_size = n.data.size;
-        begin_again(sa);
+        begin_again(sa, sa->attempt.own.ke.group);
     } else if (notify_find(list, NOTIFY_INVALID_KE, &n)) {
         const struct algorithm *group = wanted_group(sa, &n, refusal);
-        if (group && group != sa->attempt.wanted) {
-            sa->attempt.wanted = group;
-            begin_again(sa);
-        }
+        if (group && group != sa->attempt.own.ke.group)
+            begin_again(sa, group);
     } else if (notify_error(list, &n)) {
         report(refusal, "the gateway begins no IKE SA: %s", error_words(n.type).text);
     }
@@ -96,11 +96,12 @@ static void take_answer(struct ike_sa *sa, const struct ike_header *header, cons
     struct notify n;
     if (!agree_on_answer(sa, list, &sa->initial.refusal))
         return;
-    agreed->in.spi_r = sa->spi_r = header->spi_r;
+    agreed->in.spi_r = header->spi_r;
     if (!keys_ike(&sa->keys, &agreed->choice, &agreed->in, NULL)) {
         report(&sa->initial.refusal, "the keys of the IKE SA could not be derived");
         return;
     }
+    sa->spi_r = header->spi_r;
     sa->fragmentation = notify_find(list, NOTIFY_FRAGMENTATION, &n);
     sa->peer_hashes = read_hashes(list);
     sa->initial.peer_nonce = agreed->in.nonce_r;

@@ -227,6 +227,63 @@ static void outlives_a_forged_refusal(void **state)
     world_destroy(w);
 }
 
+/* An answer to our IKE_SA_INIT that demands a cookie; anybody on the way can send one. */
+static void forge_cookie(struct world *w, const struct wire_datagram *first, uint8_t cookie)
+{
+    uint8_t message[64];
+    struct builder b = {.w = writer_of(message + IKE_HEADER_BYTES, sizeof(message) - IKE_HEADER_BYTES)};
+    struct ike_header header;
+    assert_true(header_read(first->data, first->size, &header));
+    put_notify(&b, NOTIFY_COOKIE, &cookie, sizeof(cookie));
+    header.next = b.first;
+    header.flags = IKE_FLAG_RESPONSE;
+    header.length = (uint32_t)(IKE_HEADER_BYTES + b.w.at);
+    header_write(&header, message);
+    const struct ike_datagram datagram = {first->local, first->remote, message, header.length};
+    ike_receive(w->ike, &datagram, w->now);
+}
+
+/* So many demands are not followed; the gateway's answer to the last message is still waited for. */
+static void outlives_forged_cookies(void **state)
+{
+    (void)state;
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    world_connect(w);
+    for (uint8_t cookie = 1; cookie <= 20; cookie++)
+        forge_cookie(w, w->to_peer.item[0], cookie);
+    assert_in_range(w->to_peer.count, 2, 10);
+    struct wire_datagram last = *w->to_peer.item[w->to_peer.count - 1];
+    world_drop(&w->to_peer);
+    peer_receive(&w->peer, &last.local, &last.remote, last.data, last.size);
+    world_settle(w);
+    assert_int_equal(w->ups, 1);
+    assert_int_equal(w->downs, 0);
+    world_destroy(w);
+}
+
+/* A demand after an answer whose keys could not be derived, for want of memory. */
+static void begins_again_without_keys(void **state)
+{
+    (void)state;
+    struct world *w = world_create(DEFAULT_IKE, DEFAULT_ESP);
+    struct algorithm broken = *proposal_first(&w->config.ike.item[0], TRANSFORM_PRF);
+    const struct ike_proposals good = w->config.ike;
+    broken.digest = "none";
+    for (unsigned i = 0; i < good.item[0].count; i++)
+        if (good.item[0].item[i]->type == TRANSFORM_PRF)
+            w->config.ike.item[0].item[i] = &broken;
+    world_connect(w);
+    struct wire_datagram first = *w->to_peer.item[0];
+    assert_true(world_to_peer(w));
+    assert_true(world_to_us(w));
+    assert_int_equal(w->to_peer.count, 0);
+    w->config.ike = good;
+    forge_cookie(w, &first, 1);
+    world_settle(w);
+    assert_int_equal(w->ups, 1);
+    world_destroy(w);
+}
+
 static void lives_with_loss_and_doubles(void **state)
 {
     (void)state;
@@ -346,6 +403,8 @@ int main(void)
         cmocka_unit_test(ignores_an_unknown_payload),
         cmocka_unit_test(backs_off),
         cmocka_unit_test(outlives_a_forged_refusal),
+        cmocka_unit_test(outlives_forged_cookies),
+        cmocka_unit_test(begins_again_without_keys),
         cmocka_unit_test(lives_with_loss_and_doubles),
         cmocka_unit_test(fragments_and_reassembles),
         cmocka_unit_test(knows_the_gateways_hashes),
