@@ -33,9 +33,9 @@ static bool extended_usage_fits(X509 *leaf)
     EXTENDED_KEY_USAGE *usages = X509_get_ext_d2i(leaf, NID_ext_key_usage, &critical, NULL);
     bool fits = !usages && critical == -1; /* -1: there is no such extension, and that is for all */
     for (int i = 0; i < sk_ASN1_OBJECT_num(usages); i++) {
-        char usage[USAGE_TEXT_MAX] = "";
-        OBJ_obj2txt(usage, sizeof(usage), sk_ASN1_OBJECT_value(usages, i), 1);
-        for (size_t k = 0; k < ARRAY_COUNT(fitting); k++)
+        char usage[USAGE_TEXT_MAX];
+        const int length = OBJ_obj2txt(usage, sizeof(usage), sk_ASN1_OBJECT_value(usages, i), 1);
+        for (size_t k = 0; k < ARRAY_COUNT(fitting) && length > 0; k++)
             fits = fits || strcmp(usage, fitting[k]) == 0;
     }
     EXTENDED_KEY_USAGE_free(usages);
