@@ -179,9 +179,9 @@ static void notice_loss(struct ike *ike)
         return;
     ike->is_up = false;
     sa->retry_at = MAX(sa->retry_at, ike->now + SECOND_MS);
-    ike->call.down(ike->owner,
-                   "the CHILD SA is gone: the gateway deleted it, or it expired; a new one is asked for",
-                   sa->retry_at - ike->now);
+    (void)copy_string(ike->last_error.text, sizeof(ike->last_error.text),
+                      "the CHILD SA is gone: the gateway deleted it, or it expired; a new one is asked for");
+    ike->call.down(ike->owner, ike->last_error.text, sa->retry_at - ike->now);
 }
 
 void children_tick(struct ike *ike)

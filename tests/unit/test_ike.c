@@ -391,6 +391,31 @@ static void describes_itself(void **state)
     world_destroy(w);
 }
 
+static void find_gone(void *context, const char *text)
+{
+    *(bool *)context |= strstr(text, "last error: the CHILD SA is gone") != NULL;
+}
+
+/* The tunnel is down though the IKE SA stands: the state says why, until there is a CHILD SA again. */
+static void describes_the_loss_of_its_child(void **state)
+{
+    (void)state;
+    bool gone = false;
+    struct world *w = connected(DEFAULT_IKE, DEFAULT_ESP);
+    const struct describer d = {.line = find_gone, .context = &gone, .now = w->now};
+    peer_act(&w->peer, ACT_DELETE_CHILD);
+    world_settle(w);
+    assert_int_equal(w->downs, 1);
+    ike_describe(w->ike, &d);
+    assert_true(gone);
+    world_run(w, 3000);
+    assert_int_equal(w->ups, 2);
+    gone = false;
+    ike_describe(w->ike, &d);
+    assert_false(gone);
+    world_destroy(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +435,7 @@ int main(void)
         cmocka_unit_test(knows_the_gateways_hashes),
         cmocka_unit_test(finds_nats),
         cmocka_unit_test(describes_itself),
+        cmocka_unit_test(describes_the_loss_of_its_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
