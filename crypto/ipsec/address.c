@@ -23,7 +23,10 @@ bool ip_equal(const struct ip_address *a, const struct ip_address *b)
 
 bool ip_is_multicast(const struct ip_address *ip)
 {
-    return ip->version == 6 ? ip->bytes[0] == 0xff : ip->bytes[0] >= 224;
+    static const uint8_t broadcast[IPV4_BYTES] = {255, 255, 255, 255};
+    if (ip->version == 6)
+        return ip->bytes[0] == 0xff;
+    return ip->bytes[0] >> 4 == 0xe || memcmp(ip->bytes, broadcast, IPV4_BYTES) == 0;
 }
 
 bool ip_is_link_local(const struct ip_address *ip)

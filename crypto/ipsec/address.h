@@ -45,7 +45,7 @@ struct packet_flow {
 
 bool ip_equal(const struct ip_address *a, const struct ip_address *b);
 unsigned ip_bytes(uint8_t version);                 /* 4, 16, or 0 */
-bool ip_is_multicast(const struct ip_address *ip);  /* and what IPv4 reserves, broadcast */
+bool ip_is_multicast(const struct ip_address *ip);  /* and IPv4's limited broadcast */
 bool ip_is_link_local(const struct ip_address *ip); /* and loopback, the unspecified address */
 
 /* Text to address and back; the text form fits IP_TEXT_MAX with its NUL. */

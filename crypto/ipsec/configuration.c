@@ -104,8 +104,9 @@ bool configuration_read(const struct payload_list *list, struct ike_inner *out, 
         return report(problem, "the gateway's configuration payload is malformed");
     for (unsigned i = 0; i < out->address.count; i++) {
         char text[IP_TEXT_MAX];
-        ip_format(&out->address.item[i], text);
-        if (ip_is_multicast(&out->address.item[i]) || ip_is_link_local(&out->address.item[i]))
+        const struct ip_address *ip = &out->address.item[i];
+        ip_format(ip, text);
+        if (ip_is_multicast(ip) || ip_is_link_local(ip) || (ip->version == 4 && ip->bytes[0] >= 240))
             return report(problem, "the gateway gave us the inner address %s, which no host can have", text);
     }
     return true;

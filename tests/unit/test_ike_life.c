@@ -214,8 +214,8 @@ static void a_replay_is_no_life(void **state)
 static void refuses_impossible_inner_addresses(void **state)
 {
     (void)state;
-    static const uint8_t addresses[][4] = {
-        {0, 0, 0, 0}, {255, 255, 255, 255}, {127, 0, 0, 1}, {224, 0, 0, 5}, {169, 254, 1, 1}};
+    static const uint8_t addresses[][4] = {{0, 0, 0, 0},   {255, 255, 255, 255}, {127, 0, 0, 1},
+                                           {224, 0, 0, 5}, {169, 254, 1, 1},     {240, 0, 0, 1}};
     for (unsigned i = 0; i < ARRAY_COUNT(addresses); i++) {
         uint8_t plain[64];
         struct ike_inner inner;

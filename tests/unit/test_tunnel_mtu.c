@@ -305,6 +305,9 @@ static void test_link_traffic_stays(void **state)
         r.to = to[i];
         assert_int_equal(rig_send(rig, &r, 120), 0);
     }
+    /* Reserved, but a network like any other to those who use it. */
+    assert_int_equal(
+        rig_send(rig, &(struct ip_recipe){.from = GUEST4, .to = "240.1.2.3", .protocol = 17}, 120), 1);
     rig_free(rig);
 }
 
