@@ -110,7 +110,8 @@ static void child_answer(struct ike_sa *sa, const struct payload_list *list)
         ike_fail(ike, FAIL_REFUSED, "%s", problem.text);
         return;
     }
-    child_settle(sa, old, made);
+    /* Where the table was full, the new one may have taken the old one's place. */
+    child_settle(sa, child_of_spi_in(ike, a->child), made);
     if (made->esp->parameters.spi_out == a->deleted)
         child_end(ike, made);
     if (!was_live && !ike->is_up && child_live(ike))

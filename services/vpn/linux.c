@@ -36,7 +36,7 @@
 
 #define NOBODY     65534
 #define BACKLOG    4
-#define STATE_MAX  16384
+#define STATE_MAX  65536
 #define TUN_DEVICE "/dev/net/tun"
 
 static const char usage[] =
