@@ -65,13 +65,14 @@ def test_other_drives_of_the_controller_and_discard(folder, start):
     disc.write_bytes(os.urandom(4 << 20))
     disk = ide_disk(folder, policy(volume_extra="discard = yes\n"))
     machine = boot(start, disk, cpus=1, storage="ide", extra=[
-        "-drive", f"if=none,id=disk1,format=raw,cache=unsafe,file={plain}", "-device", "ide-hd,bus=ide.0,unit=1,drive=disk1",
+        "-drive", f"if=none,id=disk1,format=raw,cache=unsafe,file={plain}", "-device", "ide-hd,bus=ide.0,unit=1,drive=disk1,serial=PLAIN",
         "-drive", f"if=none,id=disc,format=raw,readonly=on,media=cdrom,file={disc}", "-device", "ide-cd,bus=ide.1,unit=0,drive=disc"])
-    for device, image in (("/dev/sdb", plain), ("/dev/sr0", disc)):
+    second = "/dev/disk/by-id/ata-QEMU_HARDDISK_PLAIN"  # sda or sdb: Linux finds disks side by side
+    for device, image in ((second, plain), ("/dev/sr0", disc)):
         machine.shell("modprobe sr_mod")
         digest = hashlib.sha256(image.read_bytes()).hexdigest()
         assert machine.shell(f"sha256sum {device}", timeout=300).split()[0] == digest
-    machine.shell("dd if=/dev/sr0 of=/dev/sdb bs=1M count=4 seek=8 oflag=direct; sync")
+    machine.shell(f"dd if=/dev/sr0 of={second} bs=1M count=4 seek=8 oflag=direct; sync")
     machine.shell("dd if=/dev/urandom of=/root/hole bs=1M count=32; sync; rm /root/hole; sync")
     assert int(re.search(r"\((\d+) bytes\)", machine.shell("fstrim -v /", timeout=300))[1]) > 32 << 20
     machine.shell(f"echo {MARKER} > /root/marker; sync")
