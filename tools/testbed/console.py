@@ -55,8 +55,13 @@ class Console:
                 left = deadline - time.monotonic()
                 if self.ended or left <= 0:
                     what = f"{self.emulator} ended" if self.ended else f"{timeout} s passed"
-                    raise MachineError(f"{what} without {pattern!r}; COM1 ends:\n{self.text[-3000:]}\n--- log port ends:\n{self.log()[-3000:]}")
+                    raise MachineError(f"{what} without {pattern!r}; COM1 ends:\n{self.text[-3000:]}\n--- log port ends:\n{self.log()[-3000:]}"
+                                       f"\n--- CPUs:\n{self.where()}")
                 self.changed.wait(min(left, 1))
+
+    def where(self):
+        """Where the CPUs are, if the emulator can say it: for the report of something that did not come."""
+        return ""
 
     def expect_words(self, words, timeout=60):
         """Waits for a sentence's words in the firmware's output, wherever its 80 columns may have broken them."""

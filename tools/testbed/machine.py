@@ -106,6 +106,18 @@ class Machine(Console):
         """What has come out of the log port."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
+    def where(self):
+        """Each CPU's instruction pointer, three times; all registers are in registers.log."""
+        try:
+            dumps = []
+            for _ in range(3):
+                dumps.append(self.qmp("human-monitor-command", **{"command-line": "info registers -a"}))
+                time.sleep(0.2)
+        except (OSError, ValueError, MachineError) as problem:
+            return str(problem)
+        (self.folder / "registers.log").write_text("\n".join(dumps))
+        return "\n".join(line for line in "\n".join(dumps).splitlines() if line.startswith(("CPU#", "RIP=")))
+
     def wait_end(self, timeout=120):
         """Waits until QEMU has ended by itself (power-off, or a reset with -no-reboot)."""
         try:
