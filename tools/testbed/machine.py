@@ -25,12 +25,13 @@ STORAGE = {
 }
 
 
-def qemu_command(disk, variables, *, cpus=2, memory=1024, cpu="max", storage="nvme", namespaces="", threads="single", extra=()):
+def qemu_command(disk, variables, *, cpus=2, memory=1024, cpu="max", storage="nvme", namespaces="", threads="single", code_mib=0, extra=()):
     """The main lane's machine, without its serial ports. With threads="single" the CPUs take turns on one thread: TCG's FXRSTOR and
-    XRSTOR write, unlocked, to a word of the first CPU's state, and rarely undo a #VMEXIT that happens there at the same time."""
+    XRSTOR write, unlocked, to a word of the first CPU's state, and rarely undo a #VMEXIT that happens there at the same time. code_mib: how much
+    translated code TCG keeps before it begins anew; 0: its own choice."""
     machine, devices = STORAGE[storage]
-    return ["qemu-system-x86_64", "-machine", machine, "-accel", f"tcg,thread={threads}", "-cpu", cpu, "-smp", str(cpus), "-m", str(memory),
-            "-nodefaults", "-vga", "none",
+    return ["qemu-system-x86_64", "-machine", machine, "-accel", f"tcg,thread={threads},tb-size={code_mib}", "-cpu", cpu, "-smp", str(cpus),
+            "-m", str(memory), "-nodefaults", "-vga", "none",
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}",
             "-drive", f"if=pflash,unit=1,format=raw,file={variables}",
             "-drive", f"if=none,id=disk0,format=raw,cache=unsafe,discard=unmap,file={disk}",
