@@ -49,7 +49,8 @@ def main():
             runs = next((line.rsplit(":", 1)[1].strip() for line in text.splitlines() if "number_of_executed_units" in line), "?")
             print(f"{'ok  ' if good else 'FAIL'} fuzz {name}: {runs} runs", flush=True)
             if not good:
-                print("\n".join(line for line in text.splitlines() if WHY.search(line))[-6000:])
+                reason = "\n".join(line for line in text.splitlines() if WHY.search(line))
+                print((reason or text)[-6000:])
             passed, failed = passed + good, failed + (not good)
     if not count:
         print("FAIL no fuzzer was built")

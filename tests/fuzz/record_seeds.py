@@ -35,7 +35,7 @@ TUNNEL_GUEST, TUNNEL_GUEST_MENDED, TUNNEL_WIRE_MENDED, TUNNEL_PEER = 0, 1, 3, 4
 
 IPV4, IPV6 = 0x0800, 0x86DD
 UDP, ESP = 17, 50
-AUTH = 39
+CERT, AUTH = 37, 39
 # As strongSwan's log calls the payload that comes first.
 FIRST_PAYLOADS = {"SA": 33, "IDr": 36, "AUTH": 39, "No": 40, "N": 41, "D": 42, "CPRP": 47}
 
@@ -148,7 +148,7 @@ def from_plain(seeds, log):
             behind = b"".join(bytes([kind]) + sized(content) for kind, content in records[at + 1:])
             seeds.add("ike_inner", bytes([INNER_OWN_AUTH]) + sized(behind))
             for kind, content in records:
-                if kind == 37:  # CERT: its encoding comes before it
+                if kind == CERT:  # its encoding comes before it
                     seeds.add("certificate", content[1:])
         elif answers:
             for act in acts.get(exchange, ()):
@@ -229,7 +229,7 @@ def main():
     often = {"child_lifetime": 6, "ike_lifetime": 20}
     record(seeds, "psk", "psk", often, {"mobike": "yes"})
     record(seeds, "udp", "psk", {**often, "udp_encapsulation": "always"}, {"dpd_delay": "2s"}, COOKIES)
-    record(seeds, "rsa", "pubkey", often, {"fragmentation": "yes", "reauth_time": "12s"})
+    record(seeds, "certificates", "pubkey", often, {"fragmentation": "yes", "reauth_time": "12s"})
     keep_new(sys.argv[1:])
 
 

@@ -74,9 +74,9 @@ def test_slot_with_the_default_of_one_gibibyte(folder, start):
     machine.expect_words("Volume root: unlocked.", 900)
 
 
-# What TCG keeps of the old system's code makes each write to the same pages slow after a reset. Where they are the firmware's stack, its timer's
-# handler may take longer than the timer's 10 ms, and nothing else runs any more. (Seen twice on a loaded host: the CPU in that handler all the time,
-# while the passphrase was checked. That the kept code is the reason is inferred.)
+# Seen twice beside the other lane, never alone: after the reset, while the passphrase was checked, the firmware's timer handler took longer than the
+# timer's 10 ms, and nothing else ran any more. Not proven, only likely: the translated code that TCG keeps of the old system makes writes to the same
+# pages slow, the firmware's stack among them. So it keeps little here. Whether that helps is not known either.
 REBOOT_CODE_MIB = 32
 
 
